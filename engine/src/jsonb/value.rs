@@ -1,0 +1,286 @@
+//! Reading jsonb in place.
+//!
+//! The bytes come from the server or from [`super::encode`]. Bytes that [`super::check`]
+//! would refuse make a read panic, never misbehave: the engine has no unsafe code.
+
+use std::fmt;
+
+use super::layout::{self, align, word};
+use super::{Number, key_order};
+
+/// A JSON value, in place.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    Null,
+    Bool(bool),
+    Number(Number<'a>),
+    String(&'a str),
+    Array(Array<'a>),
+    Object(Object<'a>),
+}
+
+/// An array, in place.
+#[derive(Clone, Copy)]
+pub struct Array<'a>(Container<'a>);
+
+/// An object, in place. Its keys are distinct, in [`key_order`].
+#[derive(Clone, Copy)]
+pub struct Object<'a>(Container<'a>);
+
+#[derive(Clone, Copy)]
+struct Container<'a> {
+    /// From the container's header to the end of its last child.
+    bytes: &'a [u8],
+}
+
+impl<'a> Value<'a> {
+    /// The value of a jsonb datum, given without its length word.
+    pub fn from_datum(bytes: &'a [u8]) -> Value<'a> {
+        let container = Container { bytes };
+        match container.header() & (layout::SCALAR | layout::OBJECT) {
+            layout::SCALAR => container.child(0, 1, 0),
+            layout::OBJECT => Value::Object(Object(container)),
+            _ => Value::Array(Array(container)),
+        }
+    }
+
+    /// The value as an object.
+    pub fn as_object(self) -> Option<Object<'a>> {
+        match self {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The value as an array.
+    pub fn as_array(self) -> Option<Array<'a>> {
+        match self {
+            Value::Array(array) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// The value as a string.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            Value::String(string) => Some(string),
+            _ => None,
+        }
+    }
+
+    /// Whether both are the same document to the last digit: `1.1` and `1.10` are not.
+    /// (PostgreSQL's `=` on jsonb compares numbers by value.)
+    pub fn same(self, other: Value<'_>) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Number(a), Value::Number(b)) => a.bytes() == b.bytes(),
+            (Value::String(a), Value::String(b)) => a == b,
+            (Value::Array(a), Value::Array(b)) => a.bytes() == b.bytes(),
+            (Value::Object(a), Value::Object(b)) => a.bytes() == b.bytes(),
+            _ => false,
+        }
+    }
+
+    /// The name of the value's JSON type, for messages.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+}
+
+impl<'a> Array<'a> {
+    /// The number of items.
+    pub fn len(self) -> usize {
+        self.0.count()
+    }
+
+    /// Whether there are no items.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The item at `index`.
+    pub fn get(self, index: usize) -> Option<Value<'a>> {
+        let count = self.len();
+        (index < count).then(|| self.0.child(index, count, self.0.offset(index)))
+    }
+
+    /// The items, in order.
+    pub fn iter(self) -> impl Iterator<Item = Value<'a>> {
+        let count = self.len();
+        self.0.children(0, count, count, 0)
+    }
+
+    /// The array in binary form.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0.bytes
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The number of members.
+    pub fn len(self) -> usize {
+        self.0.count()
+    }
+
+    /// Whether there are no members.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The member named `key`, by binary search.
+    pub fn get(self, key: &str) -> Option<Value<'a>> {
+        let count = self.len();
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = (low + high) / 2;
+            match key_order(self.key(middle), key) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => {
+                    let at = middle + count;
+                    return Some(self.0.child(at, 2 * count, self.0.offset(at)));
+                }
+            }
+        }
+        None
+    }
+
+    /// The members, in [`key_order`].
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        let count = self.len();
+        let keys = self.0.children(0, count, 2 * count, 0);
+        let values = self.0.children(count, count, 2 * count, self.0.offset(count));
+        keys.zip(values).map(|(key, value)| match key {
+            Value::String(key) => (key, value),
+            _ => panic!("a jsonb object holds a key that is no string"),
+        })
+    }
+
+    /// The object in binary form.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0.bytes
+    }
+
+    fn key(self, index: usize) -> &'a str {
+        match self.0.child(index, 2 * self.len(), self.0.offset(index)) {
+            Value::String(key) => key,
+            _ => panic!("a jsonb object holds a key that is no string"),
+        }
+    }
+}
+
+impl<'a> Container<'a> {
+    fn header(self) -> u32 {
+        word(self.bytes, 0)
+    }
+
+    fn count(self) -> usize {
+        (self.header() & layout::COUNT) as usize
+    }
+
+    fn entry(self, index: usize) -> u32 {
+        word(self.bytes, 4 + 4 * index)
+    }
+
+    /// Where the child at `index` starts, from the end of the entries.
+    fn offset(self, index: usize) -> usize {
+        let mut offset = 0;
+        for before in (0..index).rev() {
+            let entry = self.entry(before);
+            offset += (entry & layout::OFFSET) as usize;
+            if entry & layout::HAS_OFFSET != 0 {
+                break;
+            }
+        }
+        offset
+    }
+
+    /// Where the child at `index`, which starts at `start`, ends.
+    fn end(self, index: usize, start: usize) -> usize {
+        let entry = self.entry(index);
+        let length = (entry & layout::OFFSET) as usize;
+        if entry & layout::HAS_OFFSET != 0 { length } else { start + length }
+    }
+
+    /// The child at `index` of `entries` in all, which starts at `start`.
+    fn child(self, index: usize, entries: usize, start: usize) -> Value<'a> {
+        let end = self.end(index, start);
+        let data = &self.bytes[4 + 4 * entries..];
+        match self.entry(index) & layout::TYPE {
+            layout::IS_NULL => Value::Null,
+            layout::IS_FALSE => Value::Bool(false),
+            layout::IS_TRUE => Value::Bool(true),
+            layout::IS_NUMBER => Value::Number(Number::from_datum(&data[align(start)..end])),
+            layout::IS_CONTAINER => {
+                let container = Container { bytes: &data[align(start)..end] };
+                if container.header() & layout::OBJECT != 0 {
+                    Value::Object(Object(container))
+                } else {
+                    Value::Array(Array(container))
+                }
+            }
+            _ => Value::String(
+                std::str::from_utf8(&data[start..end]).expect("a jsonb string is not UTF-8"),
+            ),
+        }
+    }
+
+    /// `count` children from `first` on, which starts at `start`.
+    fn children(
+        self,
+        first: usize,
+        count: usize,
+        entries: usize,
+        start: usize,
+    ) -> impl Iterator<Item = Value<'a>> {
+        let mut start = start;
+        (first..first + count).map(move |index| {
+            let child = self.child(index, entries, start);
+            start = self.end(index, start);
+            child
+        })
+    }
+}
+
+/// Compact JSON text, for messages of tests. Recursive: not for unbounded input.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Number(number) => f.write_str(&number.to_text()),
+            Value::String(string) => f.write_str(&quoted(string)),
+            Value::Array(array) => {
+                for (i, item) in array.iter().enumerate() {
+                    write!(f, "{}{item}", if i == 0 { "[" } else { "," })?;
+                }
+                f.write_str(if array.is_empty() { "[]" } else { "]" })
+            }
+            Value::Object(object) => {
+                for (i, (key, value)) in object.iter().enumerate() {
+                    let open = if i == 0 { "{" } else { "," };
+                    write!(f, "{open}{}:{value}", quoted(key))?;
+                }
+                f.write_str(if object.is_empty() { "{}" } else { "}" })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn quoted(string: &str) -> String {
+    serde_json::Value::from(string).to_string()
+}

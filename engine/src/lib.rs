@@ -1,0 +1,19 @@
+//! The mapping engine of erp_toolkit: document → compile → map → merge.
+//!
+//! Decides what a mapping means. Must not know PostgreSQL's functions, SQL or the clock: the
+//! crate depends on neither, forbids unsafe code, and takes the time as an argument.
+//!
+//! - [`jsonb`]: documents in PostgreSQL's binary form, read in place and built;
+//! - [`mapping`]: a mapping document compiled, every problem of it told at once;
+//! - [`map`]: an event's payload to entity updates;
+//! - [`merge`]: how a patch changes an entity's attributes;
+//! - [`identifier`]: when two identifiers are one key;
+//! - [`expr`]: JSONata and JSONPath.
+
+pub mod error;
+pub mod expr;
+pub mod identifier;
+pub mod jsonb;
+pub mod map;
+pub mod mapping;
+pub mod merge;

@@ -1,0 +1,233 @@
+//! How a patch changes an entity's attributes.
+//!
+//! A patch is an object of attributes. An attribute's value replaces what is there, whole,
+//! unless it is an operation:
+//! - `{"_set": list}`, `{"_append": list}` (or `_append_all`), `{"_append_unique": list}`: an
+//!   array operation, an object of exactly one key; a list may be a single value, for JSONata
+//!   unwraps lists of one, and null is the empty list;
+//! - `{"$relation": {OP: list}}`: the same for a relation, whose items are
+//!   `{"entity_id", "_schema", "_tags"?}`.
+//!
+//! Appending to what is missing or null is setting; appending nothing changes nothing.
+
+use crate::error::{Code, Error, Result};
+use crate::jsonb::{Object, Tree, Value, key_order};
+use crate::mapping::Operation;
+
+/// The key of a relation's list of items.
+pub const RELATION: &str = "$relation";
+
+/// What a patch does to one attribute.
+#[derive(Debug, Clone)]
+enum Change<'a> {
+    /// Replaces the attribute whole.
+    Value(Value<'a>),
+    List(Operation, Vec<Value<'a>>),
+    Relation(Operation, Vec<Value<'a>>),
+}
+
+impl<'a> Change<'a> {
+    fn of(value: Value<'a>) -> Change<'a> {
+        let Some((key, inner)) = only_member(value) else { return Change::Value(value) };
+        if let Some(operation) = Operation::named(key) {
+            return Change::List(operation, list(inner));
+        }
+        if key == RELATION
+            && let Some((key, items)) = only_member(inner)
+            && let Some(operation) = Operation::named(key)
+        {
+            return Change::Relation(operation, list(items));
+        }
+        Change::Value(value)
+    }
+
+    /// The attribute after the change; `None` when it stays as it is.
+    fn apply(&self, attribute: &str, current: Option<Value<'a>>) -> Result<Option<Tree<'a>>> {
+        let current = current.filter(|value| !matches!(value, Value::Null));
+        match self {
+            Change::Value(value) => Ok(Some(Tree::Value(*value))),
+            Change::List(Operation::Set, items) => Ok(Some(array(items))),
+            Change::Relation(Operation::Set, items) => Ok(Some(relation(array(items)))),
+            Change::List(_, added) | Change::Relation(_, added) if added.is_empty() => Ok(None),
+            Change::List(operation, added) => {
+                let present = match current {
+                    None => Vec::new(),
+                    Some(Value::Array(present)) => present.iter().collect(),
+                    Some(other) => return Err(not_appendable(attribute, other, "an array")),
+                };
+                Ok(append(present, added, *operation, Value::same).map(|all| array(&all)))
+            }
+            Change::Relation(operation, added) => {
+                let present = match current {
+                    None => Vec::new(),
+                    Some(value) => resolved_items(value)
+                        .ok_or_else(|| not_appendable(attribute, value, "a relation"))?,
+                };
+                let all = append(present, added, *operation, same_target);
+                Ok(all.map(|all| relation(array(&all))))
+            }
+        }
+    }
+}
+
+/// Whether the value in a patch is an operation rather than data.
+pub fn is_operation(value: Value<'_>) -> bool {
+    !matches!(Change::of(value), Change::Value(_))
+}
+
+/// The items of a resolved relation `{"$relation": […]}`.
+pub fn resolved_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
+    match only_member(value) {
+        Some((RELATION, Value::Array(items))) => Some(items.iter().collect()),
+        _ => None,
+    }
+}
+
+/// The attributes after `patches` are applied in turn to `current`; `None` when they are the
+/// same to the last digit. Error: `ATTRIBUTE_TYPE_MISMATCH` for appending to what is no list.
+pub fn merge<'a>(current: Option<Object<'a>>, patch: Object<'a>) -> Result<Option<Tree<'a>>> {
+    let mut merged: Vec<(&'a str, Tree<'a>)> = Vec::new();
+    let mut changed = current.is_none();
+    let mut present = current.map(Object::iter).into_iter().flatten().peekable();
+    // Both are in key order: one pass.
+    for (name, value) in patch.iter() {
+        while let Some((key, kept)) = present.next_if(|(key, _)| key_order(key, name).is_lt()) {
+            merged.push((key, kept.into()));
+        }
+        let before = present.next_if(|(key, _)| *key == name).map(|(_, value)| value);
+        match (Change::of(value).apply(name, before)?, before) {
+            (Some(Tree::Value(after)), Some(before)) if after.same(before) => {
+                merged.push((name, before.into()));
+            }
+            (Some(after), Some(before)) if is_same(&after, before) => {
+                merged.push((name, before.into()));
+            }
+            (Some(after), _) => {
+                changed = true;
+                merged.push((name, after));
+            }
+            (None, Some(before)) => merged.push((name, before.into())),
+            (None, None) => {}
+        }
+    }
+    merged.extend(present.map(|(key, kept)| (key, Tree::Value(kept))));
+    Ok(changed.then_some(Tree::Object(merged)))
+}
+
+/// One patch that does what `first` and then `second` do; `None` when no single patch can (an
+/// `_append_unique` beside an `_append` of the same attribute), or when an operation would fail.
+pub fn compose<'a>(first: Object<'a>, second: Object<'a>) -> Option<Tree<'a>> {
+    let mut composed = Vec::with_capacity(first.len() + second.len());
+    for (name, value) in first.iter() {
+        match second.get(name) {
+            None => composed.push((name, value.into())),
+            Some(later) => composed.push((name, compose_attribute(name, value, later)?)),
+        }
+    }
+    for (name, value) in second.iter().filter(|(name, _)| first.get(name).is_none()) {
+        composed.push((name, value.into()));
+    }
+    Some(Tree::Object(composed))
+}
+
+fn compose_attribute<'a>(name: &str, first: Value<'a>, second: Value<'a>) -> Option<Tree<'a>> {
+    use Operation::Set;
+    match (Change::of(first), Change::of(second)) {
+        (_, Change::Value(_) | Change::List(Set, _) | Change::Relation(Set, _)) => {
+            Some(second.into())
+        }
+        (Change::Value(value), later) => {
+            Some(later.apply(name, Some(value)).ok()?.unwrap_or(value.into()))
+        }
+        (Change::List(a, before), Change::List(b, after)) if a == Set || a == b => {
+            let all = append(before, &after, b, Value::same);
+            let list = all.map_or_else(|| first.into(), |all| operation(a, array(&all)));
+            Some(list)
+        }
+        (Change::Relation(a, before), Change::Relation(b, after)) if a == Set || a == b => {
+            let all = append(before, &after, b, same_target);
+            let list = all.map_or_else(|| first.into(), |all| relation(operation(a, array(&all))));
+            Some(list)
+        }
+        _ => None,
+    }
+}
+
+/// `present` with `added` at its end; `None` when nothing was added.
+fn append<'a>(
+    present: Vec<Value<'a>>,
+    added: &[Value<'a>],
+    operation: Operation,
+    same: impl Fn(Value<'a>, Value<'a>) -> bool,
+) -> Option<Vec<Value<'a>>> {
+    let before = present.len();
+    let mut all = present;
+    for item in added {
+        let is_present = || all.iter().any(|present| same(*present, *item));
+        if operation != Operation::AppendUnique || !is_present() {
+            all.push(*item);
+        }
+    }
+    (all.len() > before).then_some(all)
+}
+
+/// Relation items are the same when they name the same entity.
+fn same_target(a: Value<'_>, b: Value<'_>) -> bool {
+    fn id(item: Value<'_>) -> Option<Value<'_>> {
+        item.as_object()?.get("entity_id")
+    }
+    match (id(a), id(b)) {
+        (Some(a), Some(b)) => a.same(b),
+        _ => false,
+    }
+}
+
+fn is_same(after: &Tree<'_>, before: Value<'_>) -> bool {
+    match (after, before) {
+        (Tree::Value(after), before) => after.same(before),
+        (Tree::Array(after), Value::Array(before)) => {
+            after.len() == before.len()
+                && after.iter().zip(before.iter()).all(|(after, before)| is_same(after, before))
+        }
+        (Tree::Object(after), Value::Object(before)) => {
+            after.len() == before.len()
+                && after.iter().all(|(key, after)| {
+                    before.get(key).is_some_and(|before| is_same(after, before))
+                })
+        }
+        _ => false,
+    }
+}
+
+fn only_member<'a>(value: Value<'a>) -> Option<(&'a str, Value<'a>)> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    object.iter().next()
+}
+
+fn list<'a>(value: Value<'a>) -> Vec<Value<'a>> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Null => Vec::new(),
+        single => vec![single],
+    }
+}
+
+fn array<'a>(items: &[Value<'a>]) -> Tree<'a> {
+    Tree::Array(items.iter().map(|item| Tree::Value(*item)).collect())
+}
+
+fn relation<'a>(inner: Tree<'a>) -> Tree<'a> {
+    Tree::Object(vec![(RELATION, inner)])
+}
+
+fn operation<'a>(operation: Operation, list: Tree<'a>) -> Tree<'a> {
+    Tree::Object(vec![(operation.name(), list)])
+}
+
+fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
+    let message = format!(
+        "attribute \"{attribute}\" is {}, not {wanted}: nothing can be appended to it",
+        value.type_name()
+    );
+    Error::new(Code::AttributeTypeMismatch, message)
+}

@@ -231,3 +231,24 @@ fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
     );
     Error::new(Code::AttributeTypeMismatch, message)
 }
+
+/// The attributes with the entity ids that `ids` (`{old: new}`) names replaced in relations.
+pub fn relink<'a>(attributes: Object<'a>, ids: Object<'a>) -> Tree<'a> {
+    let item = |item: Value<'a>| {
+        let id = item.as_object().and_then(|item| item.get("entity_id")).and_then(Value::as_str);
+        match (item, id.and_then(|id| ids.get(id))) {
+            (Value::Object(members), Some(new)) => Tree::Object(
+                members
+                    .iter()
+                    .map(|(key, value)| (key, if key == "entity_id" { new } else { value }.into()))
+                    .collect(),
+            ),
+            _ => item.into(),
+        }
+    };
+    let attribute = |value: Value<'a>| match resolved_items(value) {
+        Some(items) => relation(Tree::Array(items.into_iter().map(item).collect())),
+        None => value.into(),
+    };
+    Tree::Object(attributes.iter().map(|(name, value)| (name, attribute(value))).collect())
+}

@@ -6,6 +6,7 @@
 mod compile;
 mod problem;
 mod source;
+mod uses;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::expr::Jsonata;
 pub use compile::{Compiled, compile};
 pub use problem::{Problem, Severity, nearest};
 pub use source::{Constant, Source};
+pub use uses::{KeySetUse, key_set_uses};
 
 /// A mapping document, compiled.
 #[derive(Debug)]

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# test.sh [PART…]: runs the parts lint, engine, regress and sql (all of them without arguments).
+#
+# NAME='…' chooses tests: files for regress, a filter for engine and sql. The last line is "N passed, N failed", the sum of
+# what the runners say themselves; a part that breaks or runs no test at all counts as one failure, so that line
+# is never better than the exit code.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+results=$LOGS/results # a line per part: name, passed, failed
+regress=$ROOT/tests/pg_regress
+regress_out=$ROOT/target/regress
+
+# Reads "passed failed" from the summary lines of cargo test and of pg_regress (up to 15, and since 16).
+count() {
+    awk '
+        function number_before(word,   i) { for (i = 2; i <= NF; i++) if ($i ~ "^" word) return $(i - 1); return 0 }
+        /^test result:/                       { passed += number_before("passed"); failed += number_before("failed") }
+        /^(#| ) ?All [0-9]+ tests passed/     { passed += number_before("tests") }
+        /^(#| ) ?[0-9]+ of [0-9]+ tests failed/ { n = number_before("of"); failed += n; passed += number_before("tests") - n }
+        END { print passed + 0, failed + 0 }' "$1"
+}
+
+# part NAME CMD…: runs one part, shows its summary, or what went wrong, and notes the result.
+part() {
+    local name=$1 log=$LOGS/$1.log rc=0 passed failed
+    keep "$@" || rc=$?
+    read -r passed failed < <(count "$log")
+    if [ $rc = 0 ] && [ $((passed + failed)) = 0 ] && [ "$name" != lint ]; then
+        echo "no test ran"
+        rc=1
+    fi
+    if [ -z "${VERBOSE:-}" ]; then
+        if [ $rc = 0 ]; then
+            grep -E '^test result:|tests passed' "$log" | grep -v ' 0 passed; 0 failed' || true
+        else
+            grep -vE '^test .*\.\.\. ok|^ok |^ *(Compiling|Checking) |^$' "$log" || true
+        fi
+    fi
+    if [ $rc != 0 ]; then
+        echo "failed: $name (log: $log)"
+        [ "$failed" -gt 0 ] || failed=1
+    fi
+    echo "$name $passed $failed" >>"$results"
+}
+
+# The one that came with the server's development files; PG_REGRESS names another where those have none that works.
+pg_regress() {
+    "${PG_REGRESS:-$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress}" "$@"
+}
+
+# Files in the order of their names, setup first. pg_regress gives up at a test without an expected file; an empty
+# one makes it show the whole output as a difference, and go on.
+run_regress() {
+    local names=() unwritten=() name rc=0
+    [ ! -e "$regress/sql/setup.sql" ] || names+=(setup)
+    for name in ${NAME:-$(cd "$regress/sql" && ls)}; do
+        name=${name%.sql}
+        [ "$name" = setup ] || names+=("$name")
+    done
+    [ ${#names[@]} -gt 0 ] || { echo "tests/pg_regress/sql is empty"; return 1; }
+    for name in "${names[@]}"; do
+        [ -e "$regress/sql/$name.sql" ] || { echo "there is no tests/pg_regress/sql/$name.sql"; return 1; }
+        [ -e "$regress/expected/$name.out" ] || unwritten+=("$regress/expected/$name.out")
+    done
+
+    rm -rf "$regress_out"
+    mkdir -p "$regress_out"
+    createdb -T template0 regress
+    [ ${#unwritten[@]} = 0 ] || touch "${unwritten[@]}"
+    pg_regress --use-existing --dbname=regress --bindir="$PGBIN" --host="$PGHOST" --port="$PGPORT" --user="$PGUSER" \
+        --inputdir="$regress" --outputdir="$regress_out" "${names[@]}" || rc=$?
+    [ ${#unwritten[@]} = 0 ] || rm -f "${unwritten[@]}"
+    if [ $rc != 0 ]; then
+        cat "$regress_out/regression.diffs" 2>/dev/null || true
+        echo "what the tests really said: $regress_out/results/*.out"
+        echo "if that is right, read it and copy it to tests/pg_regress/expected/"
+    fi
+    return $rc
+}
+
+run_engine() { cargo test -p erp_engine --no-fail-fast "${LOCKED[@]}" ${NAME:+"$NAME"}; }
+
+run_sql() { cargo test -p erp_tests --no-fail-fast "${LOCKED[@]}" ${NAME:+"$NAME"}; }
+
+# Within the throw-away cluster.
+if [ "${1:-}" = --in-cluster ]; then
+    case " $2 " in *" regress "*) stage "pg_regress" && part regress run_regress ;; esac
+    case " $2 " in *" sql "*) stage "integration tests" && part sql run_sql ;; esac
+    exit 0
+fi
+
+# The parts that need a server share one cluster.
+server_parts() {
+    scripts/build.sh && scripts/private-server.sh || return
+    case " $* " in *" sql "*) quiet build-tests cargo test -p erp_tests --no-run "${LOCKED[@]}" || return ;; esac
+    CLUSTER_LOG=$LOGS/server.log scripts/with-cluster.sh scripts/test.sh --in-cluster "$*"
+}
+
+scripts/setup.sh
+[ $# -gt 0 ] || set -- lint engine regress sql
+mkdir -p "$LOGS"
+: >"$results"
+on_server=()
+for name in "$@"; do
+    case $name in
+        lint) stage "format and clippy" && part lint scripts/lint.sh ;;
+        engine) stage "engine tests" && part engine run_engine ;;
+        regress | sql) on_server+=("$name") ;;
+        *) die "there is no part $name" ;;
+    esac
+done
+if [ ${#on_server[@]} -gt 0 ]; then
+    server_parts "${on_server[@]}" || { echo "failed: build or server (logs: $LOGS)" && echo "server 0 1" >>"$results"; }
+fi
+awk '{ passed += $2; failed += $3 } END { print passed " passed, " failed " failed"; exit (failed > 0) }' "$results"

@@ -1,0 +1,75 @@
+-- The functions that run mappings. They run with the rights of whoever calls.
+
+CREATE FUNCTION erp_validate(mapping jsonb)
+    RETURNS TABLE (severity text, code text, path text, message text, hint text)
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_validate';
+COMMENT ON FUNCTION erp_validate(jsonb) IS
+'Every problem of a mapping at once, also against the entity types there are. mapping: the v2.0 document. Rows: severity (error, warning), a stable code, the place as a JSON Pointer, message and hint. No row: the mapping can be used. Errors: MP001 for a null mapping.';
+
+CREATE FUNCTION erp_map(mapping jsonb, event_name text, payload jsonb, at timestamptz DEFAULT now())
+    RETURNS TABLE (entity_slug text, mode text, unique_identifiers jsonb, attributes jsonb, scope jsonb)
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'erp_map';
+COMMENT ON FUNCTION erp_map(jsonb, text, jsonb, timestamptz) IS
+'What an event maps to, no table read: a row an entity update. payload: JSON, or a string that holds JSON. at: the time that $now() tells. An entry in a prune-scope mode adds a last row with mode prune-delete or prune-purge and its scope. Errors: MP001, MP002, MP003, MP004, MP009, MP010.';
+
+CREATE FUNCTION erp_merge(current jsonb, patch jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'erp_merge';
+COMMENT ON FUNCTION erp_merge(jsonb, jsonb) IS
+'The attributes of an entity after a patch. Values replace what is there; {"_set": […]}, {"_append": […]}, {"_append_unique": […]} and {"$relation": {operation: […]}} are operations. current null: no attributes yet. Errors: MP009 for appending to what is no list, and for arguments that are no objects.';
+
+CREATE FUNCTION erp_apply(mapping jsonb, event_name text, payload jsonb)
+    RETURNS TABLE (entity_slug text, entity_id text, action text, unique_identifiers jsonb)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_apply';
+COMMENT ON FUNCTION erp_apply(jsonb, text, jsonb) IS
+'Maps an event, resolves its relations and writes its entities in the calling transaction, whole or not at all. payload: JSON, or a string that holds JSON. A row an entity; action is created, updated, unchanged, stubbed, completed or restored. Errors: MP001 to MP010, and what the tables'' own constraints and triggers raise.';
+
+CREATE FUNCTION erp_apply(mapping jsonb, event jsonb)
+    RETURNS TABLE (entity_slug text, entity_id text, action text, unique_identifiers jsonb)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_apply_event';
+COMMENT ON FUNCTION erp_apply(jsonb, jsonb) IS
+'As erp_apply(mapping, event_name, payload), of an event {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "timestamp"?}.';
+
+CREATE FUNCTION erp_apply_batch(mapping jsonb, event_name text, payloads jsonb[], on_error text DEFAULT 'raise')
+    RETURNS TABLE (event bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_apply_batch';
+COMMENT ON FUNCTION erp_apply_batch(jsonb, text, jsonb[], text) IS
+'Applies events in order, set-wise: the result is that of erp_apply on each in turn. event: the position in payloads, from 1. on_error: raise (the first event that fails fails the call) or continue (it is set aside as a row with action failed and error {"sqlstate", "code"?, "message", "detail"?, "hint"?}, and the others are applied). Errors: as erp_apply.';
+
+CREATE FUNCTION erp_find(slug text, unique_identifiers jsonb DEFAULT '{}')
+    RETURNS TABLE (entity_id text, attributes jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz)
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_find';
+COMMENT ON FUNCTION erp_find(text, jsonb) IS
+'The entities of a type that have the given identifiers, all of them for {}; soft-deleted ones with their deleted_at. unique_identifiers: {attribute: value}. Errors: MP005 for a null or empty identifier, MP008, MP009.';
+
+-- Private
+
+CREATE FUNCTION erp._merge(current jsonb, patches jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'erp_merge_changes';
+COMMENT ON FUNCTION erp._merge(jsonb, jsonb) IS
+'Private: current after a patch, or after an array of patches in turn; null when nothing changes';
+
+CREATE FUNCTION erp._relink(attributes jsonb, ids jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'erp_relink';
+COMMENT ON FUNCTION erp._relink(jsonb, jsonb) IS
+'Private: attributes with the entity ids of relations replaced as ids maps them';
+
+CREATE FUNCTION erp._identifier(value jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'erp_identifier';
+COMMENT ON FUNCTION erp._identifier(jsonb) IS
+'Private: the text under which an identifier is looked up; null for what identifies nothing';
+
+CREATE FUNCTION erp._key_sets(mapping jsonb) RETURNS TABLE (slug text, sets jsonb)
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'erp_key_sets';
+COMMENT ON FUNCTION erp._key_sets(jsonb) IS
+'Private: the key sets that a mapping uses, by entity type: [{"attributes": […], "is_unique": …}]';

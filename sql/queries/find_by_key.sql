@@ -1,0 +1,10 @@
+-- The entities that have one of the given keys, at most two a key: enough to tell several.
+-- Live ones come first, so that a soft-deleted entity does not make a key ambiguous.
+SELECT k.n, e.id, e.stub, e.is_deleted, e.attributes
+FROM ROWS FROM ({keys}) WITH ORDINALITY AS k({names}, n)
+CROSS JOIN LATERAL (
+    SELECT t.id, t.stub, t.deleted_at IS NOT NULL AS is_deleted, {attributes} AS attributes
+    FROM {table} AS t
+    WHERE {match}
+    {pick}
+) AS e

@@ -1,0 +1,88 @@
+//! The SQL functions: names, arguments, results. No rule is decided here.
+//!
+//! The functions are declared in `sql/install/`. They are entered by hand-written C functions,
+//! not by pgrx's, whose errors could carry neither SQLSTATEs of our own nor a user's error
+//! whole.
+
+mod apply;
+mod find;
+mod map;
+mod merge;
+mod prepare;
+mod validate;
+
+use bumpalo::Bump;
+use erp_engine::error::{Code, Error};
+use erp_engine::jsonb::{Value, encode, parse_text};
+use pgrx::pg_sys::{Datum, FunctionCallInfo, Pg_finfo_record};
+
+use crate::error::Failure;
+use crate::pg::{Call, enter};
+
+/// Version 1 calling convention.
+const VERSION_1: Pg_finfo_record = Pg_finfo_record { api_version: 1 };
+
+/// Declares the C function `$symbol`, which runs `$body`, to PostgreSQL.
+macro_rules! sql_functions {
+    ($($info:ident $symbol:ident => $body:path;)*) => {$(
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $info() -> &'static Pg_finfo_record {
+            &VERSION_1
+        }
+
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $symbol(fcinfo: FunctionCallInfo) -> Datum {
+            // SAFETY: called by the function manager; nothing to drop here.
+            unsafe { enter(fcinfo, $body) }
+        }
+    )*};
+}
+
+sql_functions! {
+    pg_finfo_erp_validate erp_validate => validate::validate;
+    pg_finfo_erp_map erp_map => map::map;
+    pg_finfo_erp_merge erp_merge => merge::merge;
+    pg_finfo_erp_merge_changes erp_merge_changes => merge::merge_changes;
+    pg_finfo_erp_relink erp_relink => merge::relink;
+    pg_finfo_erp_identifier erp_identifier => find::identifier;
+    pg_finfo_erp_find erp_find => find::find;
+    pg_finfo_erp_key_sets erp_key_sets => prepare::key_sets;
+    pg_finfo_erp_binding_changed erp_binding_changed => prepare::binding_changed;
+    pg_finfo_erp_apply erp_apply => apply::payload_form;
+    pg_finfo_erp_apply_event erp_apply_event => apply::event_form;
+    pg_finfo_erp_apply_batch erp_apply_batch => apply::batch;
+}
+
+/// The bytes of the mapping argument. Error: `CONFIGURATION_INVALID` for NULL.
+fn mapping_argument<'c>(call: Call, index: usize) -> Result<&'c [u8], Failure> {
+    call.jsonb_bytes(index)?
+        .ok_or_else(|| Error::new(Code::ConfigurationInvalid, "the mapping is null").into())
+}
+
+/// The event name argument. Error: `EVENT_NOT_CONFIGURED` for NULL.
+fn event_name_argument(call: Call, index: usize, arena: &Bump) -> Result<&str, Failure> {
+    call.text(index, arena)?
+        .ok_or_else(|| Error::new(Code::EventNotConfigured, "the event name is null").into())
+}
+
+/// The payload argument. Error: `MALFORMED_PAYLOAD`.
+fn payload_argument<'a>(call: Call, index: usize, arena: &'a Bump) -> Result<Value<'a>, Failure> {
+    let given = call.jsonb(index)?;
+    payload(given, arena).map_err(Failure::from)
+}
+
+/// A payload as it was given: JSON, or a string that holds JSON. Error: `MALFORMED_PAYLOAD`.
+fn payload<'a>(given: Option<Value<'a>>, arena: &'a Bump) -> Result<Value<'a>, Error> {
+    let malformed = |message: String| Error::new(Code::MalformedPayload, message);
+    match given {
+        None => Err(malformed("the payload is null".into())),
+        Some(Value::String(text)) => {
+            let tree = parse_text(text, arena).map_err(|error| {
+                malformed(format!("the payload is a string that is not JSON: {}", error.0))
+            })?;
+            let bytes = encode(&tree).map_err(|_| malformed("the payload is too large".into()))?;
+            Ok(Value::from_datum(arena.alloc_slice_copy(&bytes)))
+        }
+        Some(value) => Ok(value),
+    }
+}

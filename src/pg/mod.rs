@@ -1,0 +1,16 @@
+//! The seam to the server: calls whose errors stay whole, SPI, subtransactions, arguments and
+//! result rows. All unsafe code is here, in the entry points of `api`, and in `jsonb.rs`.
+//!
+//! Must not know: mappings, entities.
+
+pub mod array;
+pub mod call;
+pub mod guard;
+pub mod interrupt;
+pub mod lock;
+pub mod raw;
+pub mod spi;
+pub mod subtransaction;
+
+pub use call::{Call, enter};
+pub use guard::{PgError, attempt};

@@ -1,0 +1,100 @@
+//! PostgreSQL's functions without pgrx's guard around each. An error in one of them jumps
+//! straight to [`super::guard::attempt`], which keeps it whole; pgrx's guard would rebuild it
+//! and lose its SQLSTATE, its constraint, table and column names, and its context.
+//!
+//! Every function here may only be called inside `attempt`, unless it cannot raise.
+
+use pgrx::pg_sys::{
+    ArrayType, Datum, ErrorData, FunctionCallInfo, HeapTuple, LOCKMODE, LOCKTAG, LockAcquireResult,
+    Oid, SPIPlanPtr, SPITupleTable, Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
+};
+use std::ffi::{c_char, c_int, c_long};
+
+unsafe extern "C-unwind" {
+    // Errors
+    pub fn CopyErrorData() -> *mut ErrorData;
+    pub fn FreeErrorData(error: *mut ErrorData);
+    pub fn FlushErrorState();
+    pub fn ReThrowError(error: *mut ErrorData) -> !;
+    pub fn errstart(level: c_int, domain: *const c_char) -> bool;
+    pub fn errcode(code: c_int) -> c_int;
+    pub fn errmsg_internal(format: *const c_char, ...) -> c_int;
+    pub fn errdetail_internal(format: *const c_char, ...) -> c_int;
+    pub fn errhint(format: *const c_char, ...) -> c_int;
+    pub fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
+    pub fn ProcessInterrupts();
+
+    // Transactions
+    pub fn BeginInternalSubTransaction(name: *const c_char);
+    pub fn ReleaseCurrentSubTransaction();
+    pub fn RollbackAndReleaseCurrentSubTransaction();
+    pub fn CommandCounterIncrement();
+    pub fn GetTransactionSnapshot() -> Snapshot;
+    pub fn PushActiveSnapshot(snapshot: Snapshot);
+    pub fn PopActiveSnapshot();
+    pub fn LockAcquire(
+        tag: *const LOCKTAG,
+        mode: LOCKMODE,
+        session: bool,
+        dont_wait: bool,
+    ) -> LockAcquireResult::Type;
+
+    // SPI
+    pub fn SPI_connect() -> c_int;
+    pub fn SPI_finish() -> c_int;
+    pub fn SPI_prepare_cursor(
+        source: *const c_char,
+        count: c_int,
+        types: *mut Oid,
+        options: c_int,
+    ) -> SPIPlanPtr;
+    pub fn SPI_keepplan(plan: SPIPlanPtr) -> c_int;
+    pub fn SPI_freeplan(plan: SPIPlanPtr) -> c_int;
+    pub fn SPI_plan_is_valid(plan: SPIPlanPtr) -> bool;
+    pub fn SPI_execute_plan(
+        plan: SPIPlanPtr,
+        values: *mut Datum,
+        nulls: *const c_char,
+        read_only: bool,
+        limit: c_long,
+    ) -> c_int;
+    pub fn SPI_freetuptable(table: *mut SPITupleTable);
+    pub fn SPI_getbinval(
+        tuple: HeapTuple,
+        description: TupleDesc,
+        column: c_int,
+        is_null: *mut bool,
+    ) -> Datum;
+
+    // Settings while planning
+    pub fn NewGUCNestLevel() -> c_int;
+    pub fn AtEOXact_GUC(commit: bool, level: c_int);
+
+    // Data
+    pub fn pg_detoast_datum(datum: *mut varlena) -> *mut varlena;
+    pub fn palloc(size: Size) -> *mut std::ffi::c_void;
+    pub fn InitMaterializedSRF(call: FunctionCallInfo, flags: u32);
+    pub fn tuplestore_putvalues(
+        store: *mut Tuplestorestate,
+        description: TupleDesc,
+        values: *const Datum,
+        nulls: *const bool,
+    );
+    pub fn tuplestore_clear(store: *mut Tuplestorestate);
+    pub fn deconstruct_array(
+        array: *mut ArrayType,
+        element: Oid,
+        length: c_int,
+        by_value: bool,
+        align: c_char,
+        elements: *mut *mut Datum,
+        nulls: *mut *mut bool,
+        count: *mut c_int,
+    );
+    pub fn CacheInvalidateRelcacheByRelid(relation: Oid);
+
+    // Timers
+    pub fn RegisterTimeout(id: c_int, handler: extern "C" fn()) -> c_int;
+    pub fn enable_timeout_every(id: c_int, first: i64, delay_ms: c_int);
+    pub fn disable_timeout(id: c_int, keep_indicator: bool);
+}

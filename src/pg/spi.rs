@@ -1,0 +1,237 @@
+//! Statements through SPI, their plans kept, their errors whole.
+
+use std::ffi::CString;
+use std::rc::Rc;
+
+use bumpalo::Bump;
+use erp_engine::jsonb::Value;
+use pgrx::pg_sys::{self, Datum, Oid, SPIPlanPtr, SPITupleTable};
+use uuid::Uuid;
+
+use super::{PgError, attempt, raw};
+use crate::jsonb;
+
+/// Runs `f` connected to SPI.
+pub fn connected<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    // SAFETY: connecting and finishing pair up; after an error the transaction's end, or the
+    // subtransaction's, closes the connection.
+    unsafe {
+        attempt(|| raw::SPI_connect())?;
+        let result = f()?;
+        attempt(|| raw::SPI_finish())?;
+        Ok(result)
+    }
+}
+
+/// Runs `f` with one snapshot for all its reads.
+pub fn in_one_snapshot<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    // SAFETY: after an error the (sub)transaction's end pops the snapshot.
+    unsafe {
+        attempt(|| {
+            raw::CommandCounterIncrement();
+            raw::PushActiveSnapshot(raw::GetTransactionSnapshot());
+        })?;
+        let result = f()?;
+        attempt(|| raw::PopActiveSnapshot())?;
+        Ok(result)
+    }
+}
+
+/// A prepared statement that is kept until it is dropped.
+pub struct Statement {
+    plan: SPIPlanPtr,
+    is_planned: std::cell::Cell<bool>,
+}
+
+/// How a statement may look at the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Through the active snapshot, which it does not replace.
+    Read,
+    /// Through a new snapshot; it may write.
+    Write,
+}
+
+impl Statement {
+    /// Prepares `source`, whose parameters are of `types`, for one plan that serves all values.
+    pub fn prepare(source: &str, types: &[Oid]) -> Result<Rc<Statement>, PgError> {
+        let source =
+            CString::new(source).expect("statements hold no NUL: names of PostgreSQL do not");
+        let (types, count) = (types.as_ptr().cast_mut(), types.len() as i32);
+        let options = pg_sys::CURSOR_OPT_GENERIC_PLAN as i32;
+        // SAFETY: source and types live through the call.
+        let plan = unsafe {
+            attempt(|| {
+                let plan = raw::SPI_prepare_cursor(source.as_ptr(), count, types, options);
+                if !plan.is_null() {
+                    raw::SPI_keepplan(plan);
+                }
+                plan
+            })?
+        };
+        assert!(!plan.is_null(), "SPI refused to prepare a statement");
+        Ok(Rc::new(Statement { plan, is_planned: false.into() }))
+    }
+
+    /// Executes the statement. No argument is null.
+    pub fn execute(&self, arguments: &[Datum], access: Access) -> Result<Rows, PgError> {
+        let mut arguments: smallvec::SmallVec<[Datum; 8]> = arguments.into();
+        let (plan, values) = (self.plan, arguments.as_mut_ptr());
+        let read_only = access == Access::Read;
+        // SAFETY: the plan is kept as long as `self`, the values live through the call.
+        let rows = unsafe {
+            let is_planned = self.is_planned.get() && attempt(|| raw::SPI_plan_is_valid(plan))?;
+            let level = if is_planned { None } else { Some(by_index_alone()?) };
+            let table = attempt(|| {
+                raw::SPI_execute_plan(plan, values, std::ptr::null(), read_only, 0);
+                pg_sys::SPI_tuptable
+            })?;
+            if let Some(level) = level {
+                attempt(|| raw::AtEOXact_GUC(true, level))?;
+            }
+            Rows { table }
+        };
+        self.is_planned.set(true);
+        Ok(rows)
+    }
+}
+
+impl Drop for Statement {
+    fn drop(&mut self) {
+        let plan = self.plan;
+        // SAFETY: the plan was kept and nobody else has it. Freeing it cannot fail in a way
+        // that matters here.
+        unsafe {
+            let _ = attempt(|| raw::SPI_freeplan(plan));
+        }
+    }
+}
+
+/// Plans made from here to the end of the level look rows up one by one through indexes. The
+/// plans are kept, and a table that is small or without statistics when they are made may be
+/// large when they run: a sequential scan or a hash of it would never be left again.
+fn by_index_alone() -> Result<i32, PgError> {
+    // SAFETY: no pointers.
+    let level = unsafe { attempt(|| raw::NewGUCNestLevel())? };
+    for name in [
+        c"enable_seqscan",
+        c"enable_bitmapscan",
+        c"enable_hashjoin",
+        c"enable_mergejoin",
+        c"enable_material",
+        c"jit",
+    ] {
+        // SAFETY: both are C strings; the setting lasts to the end of the level.
+        unsafe {
+            attempt(|| {
+                set_config_option(
+                    name.as_ptr(),
+                    c"off".as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                )
+            })?;
+        }
+    }
+    Ok(level)
+}
+
+unsafe extern "C-unwind" {
+    fn set_config_option(
+        name: *const std::ffi::c_char,
+        value: *const std::ffi::c_char,
+        context: pg_sys::GucContext::Type,
+        source: pg_sys::GucSource::Type,
+        action: pg_sys::GucAction::Type,
+        change: bool,
+        level: i32,
+        is_reload: bool,
+    ) -> i32;
+}
+
+/// The rows of a result, freed when dropped.
+pub struct Rows {
+    table: *mut SPITupleTable,
+}
+
+impl Rows {
+    pub fn len(&self) -> usize {
+        if self.table.is_null() {
+            return 0;
+        }
+        // SAFETY: the table is ours until it is freed.
+        unsafe { (*self.table).numvals as usize }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        (0..self.len()).map(|index| Row { rows: self, index })
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        // SAFETY: ours; freeing a table that a rolled-back subtransaction has freed already
+        // only warns, so rows never outlive the subtransaction they were read in.
+        unsafe {
+            if !self.table.is_null() {
+                let table = self.table;
+                let _ = attempt(|| raw::SPI_freetuptable(table));
+            }
+        }
+    }
+}
+
+/// One row. Columns count from 1.
+#[derive(Clone, Copy)]
+pub struct Row<'r> {
+    rows: &'r Rows,
+    index: usize,
+}
+
+impl Row<'_> {
+    /// The column as it is; `None` for null.
+    pub fn datum(&self, column: i32) -> Option<Datum> {
+        let mut is_null = false;
+        // SAFETY: index and column are within the result, whose shape its statement fixes.
+        let datum = unsafe {
+            let table = &*self.rows.table;
+            let tuple = *table.vals.add(self.index);
+            raw::SPI_getbinval(tuple, table.tupdesc, column, &raw mut is_null)
+        };
+        (!is_null).then_some(datum)
+    }
+
+    pub fn bool(&self, column: i32) -> bool {
+        self.datum(column).is_some_and(|datum| datum.value() != 0)
+    }
+
+    pub fn i64(&self, column: i32) -> Option<i64> {
+        self.datum(column).map(|datum| datum.value() as i64)
+    }
+
+    pub fn oid(&self, column: i32) -> Option<Oid> {
+        self.datum(column).map(|datum| Oid::from(datum.value() as u32))
+    }
+
+    pub fn text<'a>(&self, column: i32, arena: &'a Bump) -> Result<Option<&'a str>, PgError> {
+        let Some(datum) = self.datum(column) else { return Ok(None) };
+        // SAFETY: the column is of type text.
+        unsafe { jsonb::text(datum, arena) }.map(Some)
+    }
+
+    pub fn uuid(&self, column: i32) -> Option<Uuid> {
+        // SAFETY: the column is of type uuid: sixteen bytes.
+        self.datum(column)
+            .map(|datum| unsafe { Uuid::from_bytes(*datum.cast_mut_ptr::<[u8; 16]>()) })
+    }
+
+    pub fn jsonb<'a>(&self, column: i32, arena: &'a Bump) -> Result<Option<Value<'a>>, PgError> {
+        let Some(datum) = self.datum(column) else { return Ok(None) };
+        // SAFETY: the column is of type jsonb.
+        unsafe { jsonb::read(datum, arena) }.map(Some)
+    }
+}

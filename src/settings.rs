@@ -1,0 +1,100 @@
+//! The settings under `erp_toolkit.`: the limits of an expression.
+
+use std::time::Duration;
+
+use erp_engine::expr::Limits;
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
+
+static TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+static MAX_STEPS: GucSetting<i32> = GucSetting::<i32>::new(10_000_000);
+static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(1_000);
+static MAX_STRING_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+static MAX_ARRAY_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static MAX_RESULT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+
+/// Declares the settings. Misspelt names under the prefix are refused.
+pub fn define() {
+    let define = |name, short, long, setting, min, max, flags| {
+        GucRegistry::define_int_guc(
+            name,
+            short,
+            long,
+            setting,
+            min,
+            max,
+            GucContext::Userset,
+            flags,
+        );
+    };
+    let plain = GucFlags::default();
+    define(
+        c"erp_toolkit.expression_timeout",
+        c"Longest time one expression may take.",
+        c"An expression that takes longer fails with MP010.",
+        &TIMEOUT,
+        1,
+        3_600_000,
+        GucFlags::UNIT_MS,
+    );
+    define(
+        c"erp_toolkit.expression_max_steps",
+        c"Most steps one expression may take.",
+        c"An expression that takes more fails with MP010.",
+        &MAX_STEPS,
+        1_000,
+        i32::MAX,
+        plain,
+    );
+    define(
+        c"erp_toolkit.expression_max_depth",
+        c"Deepest nesting of calls in one expression.",
+        c"An expression that nests deeper fails with MP010.",
+        &MAX_DEPTH,
+        10,
+        10_000,
+        plain,
+    );
+    define(
+        c"erp_toolkit.expression_max_string_length",
+        c"Longest string an expression may build.",
+        c"An expression that builds a longer one fails with MP010.",
+        &MAX_STRING_LENGTH,
+        1,
+        1024 * 1024,
+        GucFlags::UNIT_KB,
+    );
+    define(
+        c"erp_toolkit.expression_max_array_length",
+        c"Most items of an array that an expression may build.",
+        c"An expression that builds a longer one fails with MP010.",
+        &MAX_ARRAY_LENGTH,
+        10,
+        10_000_000,
+        plain,
+    );
+    define(
+        c"erp_toolkit.expression_max_result_size",
+        c"Largest result of an expression, as JSON text.",
+        c"An expression with a larger result fails with MP010.",
+        &MAX_RESULT_SIZE,
+        1,
+        256 * 1024,
+        GucFlags::UNIT_KB,
+    );
+    // SAFETY: a C string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"erp_toolkit".as_ptr()) }
+}
+
+/// The limits that the session has set.
+pub fn limits() -> Limits {
+    let count = |setting: &GucSetting<i32>| usize::try_from(setting.get()).unwrap_or(0);
+    Limits {
+        timeout: Duration::from_millis(count(&TIMEOUT) as u64),
+        max_steps: count(&MAX_STEPS) as u64,
+        max_depth: count(&MAX_DEPTH),
+        max_string_length: count(&MAX_STRING_LENGTH) * 1024,
+        max_array_length: count(&MAX_ARRAY_LENGTH),
+        max_result_size: count(&MAX_RESULT_SIZE) * 1024,
+    }
+}

@@ -1,0 +1,286 @@
+//! A call as a whole: events in chunks, in one subtransaction that is tried again when another
+//! session got in the way, and events that fail set aside if that is wanted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bumpalo::Bump;
+use erp_engine::jsonb::Value;
+use erp_engine::map::Mapped;
+use hashbrown::HashSet;
+use pgrx::pg_sys::Datum;
+
+use super::request::{Request, Types, request};
+use super::resolve::resolve;
+use super::working_set::{Action, Outcome, WorkingSet};
+use super::write::{Written, write};
+use crate::error::Failure;
+use crate::pg::subtransaction::subtransaction;
+use crate::pg::{PgError, interrupt, lock};
+
+/// Events that are resolved and written together.
+pub const CHUNK: usize = 1_000;
+
+/// How often a call is tried.
+const TRIES: u32 = 10;
+
+/// What is done about an event that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The call fails.
+    Raise,
+    /// The event is set aside, and the others are applied.
+    Continue,
+}
+
+/// Why the writing of a chunk stopped.
+pub enum Stop {
+    Failed(Failure),
+    /// What was decided no longer fits the tables.
+    Restart,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+impl From<PgError> for Stop {
+    fn from(error: PgError) -> Stop {
+        Stop::Failed(error.into())
+    }
+}
+
+/// What one event did to one entity, or why it failed.
+pub enum Applied<'r> {
+    Row {
+        event: usize,
+        slug: &'r str,
+        id: &'r str,
+        action: &'static str,
+        identifiers: &'r [(&'r str, Value<'r>)],
+    },
+    Failed {
+        event: usize,
+        error: &'r Failure,
+    },
+}
+
+/// Runs `call` in a subtransaction, again when it was in another session's way: after a
+/// deadlock, after a unique violation that the next look may resolve, or when what was found
+/// has changed since. Between tries it waits a little, so that the same sessions do not meet
+/// again. `call` is told the number of the try.
+pub fn with_retries<T>(mut call: impl FnMut(u32) -> Result<T, Stop>) -> Result<T, Failure> {
+    for tried in 1.. {
+        let stop = match subtransaction(|| call(tried)) {
+            Ok(done) => return Ok(done),
+            Err(stop) => stop,
+        };
+        match stop {
+            Stop::Failed(failure) if tried >= tries(&failure) => return Err(failure),
+            Stop::Restart if tried >= TRIES => {
+                let message = "the entities kept changing while the event was applied";
+                return Err(Failure::Contended { message: message.into() });
+            }
+            _ => wait(tried)?,
+        }
+    }
+    unreachable!("tries end")
+}
+
+/// How often a call is tried that ends with this failure.
+fn tries(failure: &Failure) -> u32 {
+    match failure.pg_sqlstate().as_ref() {
+        Some(b"40P01") => TRIES,
+        // Another session's entity or stub, seen by the next look; or a real violation.
+        Some(b"23505") => 3,
+        _ => 1,
+    }
+}
+
+fn wait(tried: u32) -> Result<(), Failure> {
+    let random = uuid::Uuid::new_v4().as_u128() as u64 % 5_000;
+    std::thread::sleep(Duration::from_micros(500 + random * u64::from(tried)));
+    Ok(interrupt::check()?)
+}
+
+/// Applies the events of a chunk, in order. `map` gives what an event maps to; `found` is told
+/// what became of it. Under [`OnError::Raise`] the first event that fails fails the call; under
+/// [`OnError::Continue`] a chunk whose writing fails is halved, until the event that is to blame
+/// is alone.
+pub fn apply_chunk<'a>(
+    events: &[usize],
+    on_error: OnError,
+    now: Datum,
+    map: &dyn Fn(usize) -> Result<Vec<Mapped<'a>>, Failure>,
+    arena: &'a Bump,
+    found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
+) -> Result<(), Stop> {
+    let chunk = Chunk { on_error, now, arena };
+    let mut types = Types::default();
+    let mut asked = Vec::with_capacity(events.len());
+    for event in events {
+        interrupt::check()?;
+        let request = map(*event).and_then(|mapped| request(mapped, &mut types, arena));
+        match request {
+            Err(failure) if on_error == OnError::Raise => {
+                // An earlier event that fails is told first.
+                chunk.decide(&types, &asked)?;
+                return Err(failure.into());
+            }
+            request => asked.push((*event, request)),
+        }
+    }
+    chunk.apply(&types, &asked, found)
+}
+
+/// An event and what it asks for, or why it cannot be mapped.
+type Asked<'a> = (usize, Result<Request<'a>, Failure>);
+
+struct Chunk<'a> {
+    on_error: OnError,
+    now: Datum,
+    arena: &'a Bump,
+}
+
+impl<'a> Chunk<'a> {
+    fn apply(
+        &self,
+        types: &Types<'a>,
+        asked: &[Asked<'a>],
+        found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Stop> {
+        if self.on_error == OnError::Raise {
+            return Ok(self.decide_and_write(types, asked)?.report(asked, found)?);
+        }
+        for tried in 1.. {
+            let failure = match subtransaction(|| self.decide_and_write(types, asked)) {
+                Ok(decided) => return Ok(decided.report(asked, found)?),
+                Err(Stop::Failed(failure)) if !ends_the_call(&failure) => failure,
+                Err(stop) => return Err(stop),
+            };
+            match asked {
+                [(event, _)] if tried >= tries(&failure) => {
+                    return Ok(found(Applied::Failed { event: *event, error: &failure })?);
+                }
+                [_] => {}
+                _ => break,
+            }
+        }
+        let (first, second) = asked.split_at(asked.len() / 2);
+        self.apply(types, first, found)?;
+        self.apply(types, second, found)
+    }
+
+    /// Decides, takes the locks that the decision needs, decides again on what is there then,
+    /// and writes.
+    fn decide_and_write(
+        &self,
+        types: &Types<'a>,
+        asked: &[Asked<'a>],
+    ) -> Result<Decided<'a>, Stop> {
+        let mut held = BTreeMap::new();
+        loop {
+            let decided = self.decide(types, asked)?;
+            let mut needed = held.clone();
+            for (lock, group) in decided.entities.locks() {
+                let joined = needed.get(&lock).map_or(group, |held: &lock::Group| held.and(group));
+                needed.insert(lock, joined);
+            }
+            if needed == held {
+                let written = write(&decided.entities, self.now, self.arena)?;
+                return Ok(Decided { written, ..decided });
+            }
+            for ((table, key), group) in &needed {
+                lock::acquire(*table, *key, *group)?;
+            }
+            held = needed;
+        }
+    }
+
+    fn decide(&self, types: &Types<'a>, asked: &[Asked<'a>]) -> Result<Decided<'a>, Stop> {
+        let requests: Vec<&Request<'a>> =
+            asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
+        let found = resolve(types, &requests, self.arena)?;
+        let mut entities = found.entities;
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for request in requests {
+            let outcome = entities
+                .check_given(request, &found.given)
+                .map_err(Failure::from)
+                .and_then(|()| entities.apply(request));
+            match outcome {
+                Err(failure) if self.on_error == OnError::Raise => return Err(failure.into()),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        Ok(Decided { entities, outcomes, written: Written::default() })
+    }
+}
+
+/// Whether a failure is none of a single event: a deadlock or serialization failure, a cancel
+/// or shutdown, something the server lacks.
+fn ends_the_call(failure: &Failure) -> bool {
+    let Some(state) = failure.pg_sqlstate() else { return false };
+    [b"40", b"53", b"57"].iter().any(|class| state.starts_with(*class))
+}
+
+/// What the events of a chunk do, and what became of it.
+struct Decided<'a> {
+    entities: WorkingSet<'a>,
+    /// For each event that could be mapped its rows, or why it fails.
+    outcomes: Vec<Result<Vec<Outcome<'a>>, Failure>>,
+    written: Written<'a>,
+}
+
+impl<'a> Decided<'a> {
+    fn report(
+        self,
+        asked: &[Asked<'a>],
+        found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut overtaken: HashSet<usize> = self.written.overtaken.iter().copied().collect();
+        let mut outcomes = self.outcomes.iter();
+        for (event, request) in asked {
+            let outcome = match request {
+                Err(error) => Err(error),
+                Ok(_) => outcomes.next().map_or(Ok(&[][..]), |outcome| match outcome {
+                    Ok(rows) => Ok(rows.as_slice()),
+                    Err(error) => Err(error),
+                }),
+            };
+            match outcome {
+                Err(error) => found(Applied::Failed { event: *event, error })?,
+                Ok(rows) => {
+                    for row in rows {
+                        found(self.row(*event, row, &mut overtaken))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn row<'r>(
+        &'r self,
+        event: usize,
+        row: &'r Outcome<'a>,
+        overtaken: &mut HashSet<usize>,
+    ) -> Applied<'r> {
+        let entity = &self.entities.entities[row.entity];
+        // Another session created it in the meantime.
+        let action = match row.action {
+            Action::Created if overtaken.remove(&row.entity) => Action::Updated,
+            Action::Stubbed if overtaken.remove(&row.entity) => Action::Unchanged,
+            action => action,
+        };
+        Applied::Row {
+            event,
+            slug: &self.entities.types[entity.ty].slug,
+            id: self.written.ids.get(&row.entity).copied().unwrap_or(entity.id),
+            action: action.name(),
+            identifiers: &row.identifiers,
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Which table a slug is bound to, by which keys its entities are found, and the statements
+//! kept for it.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use bumpalo::Bump;
+use erp_engine::error::{Code, Error};
+use erp_engine::jsonb::Value;
+use hashbrown::HashMap;
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use crate::error::Failure;
+use crate::pg::spi::{Access, Statement};
+use crate::pg::{PgError, attempt, raw};
+
+/// What a relation does about a target that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissing {
+    Create,
+    Skip,
+    Error,
+}
+
+/// A slug bound to a managed table.
+pub struct EntityType {
+    pub slug: String,
+    pub table: Oid,
+    pub on_missing: OnMissing,
+    pub key_sets: Vec<KeySet>,
+    /// The attributes of all key sets, each once.
+    pub identifiers: Vec<String>,
+    /// The table's qualified name, quoted.
+    name: String,
+    find_by_id: OnceCell<Rc<Statement>>,
+    update_by_id: OnceCell<Rc<Statement>>,
+    relink: OnceCell<Rc<Statement>>,
+}
+
+/// Identifiers that together name an entity.
+pub struct KeySet {
+    pub attributes: Vec<String>,
+    /// Where each attribute stands in [`EntityType::identifiers`].
+    pub positions: Vec<usize>,
+    /// Whether at most one entity has a key: entities are upserted by it. Otherwise only
+    /// relations look entities up by it, and at most one *stub* has a key.
+    pub is_unique: bool,
+    /// A number that is the same in every session.
+    pub hash: u32,
+    /// Quoted.
+    columns: Vec<String>,
+    find: OnceCell<Rc<Statement>>,
+    find_with_attributes: OnceCell<Rc<Statement>>,
+    find_stubs: OnceCell<Rc<Statement>>,
+    insert: OnceCell<Rc<Statement>>,
+}
+
+/// What to look for by a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Find {
+    /// Entities, to link to.
+    Entities,
+    /// Entities with their attributes, to change.
+    WithAttributes,
+    /// Stubs with their attributes, to complete.
+    Stubs,
+}
+
+thread_local! {
+    static TYPES: RefCell<HashMap<String, Rc<EntityType>>> = RefCell::default();
+    static BINDING: RefCell<Option<Rc<Statement>>> = const { RefCell::new(None) };
+    static IS_STALE: Cell<bool> = const { Cell::new(false) };
+    static WATCHES: Cell<bool> = const { Cell::new(false) };
+    /// `erp.entity_type`, once a type was read from it.
+    static BINDING_TABLE: Cell<Oid> = const { Cell::new(pg_sys::InvalidOid) };
+}
+
+/// Types kept at most; beyond that all are read again.
+const MAX_TYPES: usize = 1_000;
+
+impl EntityType {
+    /// The type bound to `slug`, `None` when there is none. Its binding and its table are the
+    /// current ones: what is kept is dropped when another session changes either.
+    pub fn find(slug: &str) -> Result<Option<Rc<EntityType>>, Failure> {
+        watch_for_changes();
+        if IS_STALE.replace(false) {
+            TYPES.with_borrow_mut(HashMap::clear);
+        }
+        if let Some(known) = TYPES.with_borrow(|types| types.get(slug).cloned()) {
+            return Ok(Some(known));
+        }
+        let Some(loaded) = load(slug)? else { return Ok(None) };
+        let loaded = Rc::new(loaded);
+        TYPES.with_borrow_mut(|types| {
+            if types.len() >= MAX_TYPES {
+                types.clear();
+            }
+            types.insert(slug.to_owned(), loaded.clone());
+        });
+        Ok(Some(loaded))
+    }
+
+    /// The type bound to `slug`. Error: `ENTITY_TYPE_UNKNOWN`.
+    pub fn get(
+        slug: &str,
+        unique_ids: &[&str],
+        purpose: Purpose,
+    ) -> Result<Rc<EntityType>, Failure> {
+        EntityType::find(slug)?.ok_or_else(|| {
+            Error::new(Code::EntityTypeUnknown, format!("no table is bound to \"{slug}\""))
+                .hint(create_hint(slug, unique_ids, purpose))
+                .into()
+        })
+    }
+
+    /// The key set of exactly these attributes, in any order.
+    pub fn key_set(&self, attributes: &[&str]) -> Option<usize> {
+        self.key_sets.iter().position(|set| {
+            set.attributes.len() == attributes.len()
+                && set.attributes.iter().all(|name| attributes.contains(&name.as_str()))
+        })
+    }
+
+    /// The error for a key set that does not exist, or not for this use.
+    pub fn not_prepared(&self, attributes: &[&str], purpose: Purpose) -> Error {
+        let wanted = match purpose {
+            Purpose::Upserts => "upserts",
+            Purpose::Relations => "relations",
+        };
+        let message = format!(
+            "\"{}\" is not prepared for {wanted} by ({})",
+            self.slug,
+            attributes.join(", ")
+        );
+        Error::new(Code::EntityTypeUnknown, message)
+            .hint(create_hint(&self.slug, attributes, purpose))
+    }
+
+    /// `(attribute text, key text, …)` → id, attributes, created, updated and deleted time of the
+    /// entities that have all the keys. Attributes that are no identifiers are compared one by
+    /// one.
+    pub fn find_by_identifiers(&self, attributes: &[&str]) -> Result<Rc<Statement>, PgError> {
+        let column = |attribute: &str| {
+            let at = |set: &KeySet| set.attributes.iter().position(|known| known == attribute);
+            self.key_sets.iter().find_map(|set| Some(set.columns[at(set)?].as_str()))
+        };
+        let matches = attributes.iter().enumerate().map(|(i, attribute)| {
+            let (name, key) = (2 * i + 1, 2 * i + 2);
+            match column(attribute) {
+                Some(column) => format!("t.{column} OPERATOR(pg_catalog.=) ${key}"),
+                None => format!(
+                    "erp._identifier(t.attributes OPERATOR(pg_catalog.->) ${name}) \
+                     OPERATOR(pg_catalog.=) ${key}"
+                ),
+            }
+        });
+        let matches: Vec<String> = std::iter::once("true".to_owned()).chain(matches).collect();
+        let text = include_str!("../../sql/queries/find.sql")
+            .replace("{table}", &self.name)
+            .replace("{match}", &matches.join(" AND "));
+        Statement::prepare(&text, &vec![pg_sys::TEXTOID; 2 * attributes.len()])
+    }
+
+    /// `(ids uuid[])` → id of those there are.
+    pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let text = include_str!("../../sql/queries/find_by_id.sql");
+        self.kept(&self.find_by_id, text, &[pg_sys::UUIDARRAYOID])
+    }
+
+    /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz)` → id of those written.
+    pub fn update_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let text = include_str!("../../sql/queries/update_by_id.sql");
+        self.kept(&self.update_by_id, text, &ROWS)
+    }
+
+    /// `(ids uuid[], map jsonb)`.
+    pub fn relink(&self) -> Result<Rc<Statement>, PgError> {
+        let text = include_str!("../../sql/queries/relink.sql");
+        self.kept(&self.relink, text, &[pg_sys::UUIDARRAYOID, pg_sys::JSONBOID])
+    }
+
+    /// `(key text[], …)` → position of the key from 1, id, stub, is deleted, attributes.
+    pub fn find_by_key(&self, set: usize, find: Find) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let slot = match find {
+            Find::Entities => &set.find,
+            Find::WithAttributes => &set.find_with_attributes,
+            Find::Stubs => &set.find_stubs,
+        };
+        let names = |each: &dyn Fn(usize) -> String, join: &str| {
+            (0..set.columns.len()).map(each).collect::<Vec<_>>().join(join)
+        };
+        let mut matches =
+            names(&|i| format!("t.{} OPERATOR(pg_catalog.=) k.k{i}", set.columns[i]), " AND ");
+        if find == Find::Stubs {
+            matches.push_str(" AND t.stub");
+        }
+        let pick = if set.is_unique {
+            "LIMIT 1"
+        } else {
+            "ORDER BY t.deleted_at IS NOT NULL, t.id LIMIT 2"
+        };
+        let attributes =
+            if find == Find::Entities { "NULL::pg_catalog.jsonb" } else { "t.attributes" };
+        let text = include_str!("../../sql/queries/find_by_key.sql")
+            .replace("{keys}", &names(&|i| format!("pg_catalog.unnest(${})", i + 1), ", "))
+            .replace("{names}", &names(&|i| format!("k{i}"), ", "))
+            .replace("{attributes}", attributes)
+            .replace("{match}", &matches)
+            .replace("{pick}", pick);
+        self.kept(slot, &text, &vec![pg_sys::TEXTARRAYOID; set.columns.len()])
+    }
+
+    /// `(ids uuid[], attributes jsonb[], stub boolean[], now timestamptz [, patches jsonb])` →
+    /// id and key of those written. Without the patches for a set that is not unique.
+    pub fn insert(&self, set: usize) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let returned: Vec<String> = set.columns.iter().map(|name| format!("t.{name}")).collect();
+        let text = if set.is_unique {
+            include_str!("../../sql/queries/upsert.sql")
+        } else {
+            include_str!("../../sql/queries/insert_stubs.sql")
+        };
+        let text = text
+            .replace("{columns}", &set.columns.join(", "))
+            .replace("{returned}", &returned.join(", "));
+        let mut types = ROWS.to_vec();
+        if set.is_unique {
+            types.push(pg_sys::JSONBOID);
+        }
+        self.kept(&set.insert, &text, &types)
+    }
+
+    fn kept(
+        &self,
+        slot: &OnceCell<Rc<Statement>>,
+        text: &str,
+        types: &[Oid],
+    ) -> Result<Rc<Statement>, PgError> {
+        if let Some(statement) = slot.get() {
+            return Ok(statement.clone());
+        }
+        let statement = Statement::prepare(&text.replace("{table}", &self.name), types)?;
+        Ok(slot.get_or_init(|| statement).clone())
+    }
+}
+
+/// The arrays of rows to be written, and the time.
+const ROWS: [Oid; 4] =
+    [pg_sys::UUIDARRAYOID, pg_sys::JSONBARRAYOID, pg_sys::BOOLARRAYOID, pg_sys::TIMESTAMPTZOID];
+
+/// What entities are found for by a key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Upserts,
+    Relations,
+}
+
+/// The call that binds `slug`, or gives it one more key set.
+pub fn create_hint(slug: &str, unique_ids: &[&str], purpose: Purpose) -> String {
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let ids: Vec<String> = unique_ids.iter().map(|id| literal(id)).collect();
+    let for_upsert = if purpose == Purpose::Relations { ", for_upsert => false" } else { "" };
+    format!(
+        "SELECT erp_create_entity({}, ARRAY[{}]{for_upsert}); or for all that a mapping needs: \
+         SELECT * FROM erp_prepare(mapping);",
+        literal(slug),
+        ids.join(", ")
+    )
+}
+
+/// Every slug that is bound.
+pub fn slugs(arena: &Bump) -> Result<Vec<&str>, PgError> {
+    let statement =
+        Statement::prepare("SELECT slug FROM erp.entity_type ORDER BY slug LIMIT 1000", &[])?;
+    let rows = statement.execute(&[], Access::Read)?;
+    rows.iter().filter_map(|row| row.text(1, arena).transpose()).collect()
+}
+
+fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
+    let statement = match BINDING.with_borrow(Clone::clone) {
+        Some(kept) => kept,
+        None => {
+            let text = include_str!("../../sql/queries/entity_type.sql");
+            let new = Statement::prepare(text, &[pg_sys::TEXTOID])?;
+            BINDING.set(Some(new.clone()));
+            new
+        }
+    };
+    let arena = Bump::new();
+    let argument = crate::jsonb::datum(slug.as_bytes())?;
+    let rows = statement.execute(&[argument], Access::Read)?;
+    let Some(row) = rows.iter().next() else { return Ok(None) };
+    let (Some(table), Some(name)) = (row.oid(1), row.text(2, &arena)?) else { return Ok(None) };
+    BINDING_TABLE.set(row.oid(5).unwrap_or(pg_sys::InvalidOid));
+    let on_missing = match row.text(3, &arena)? {
+        Some("skip") => OnMissing::Skip,
+        Some("error") => OnMissing::Error,
+        _ => OnMissing::Create,
+    };
+    let mut identifiers = Vec::new();
+    let key_sets = match row.jsonb(4, &arena)? {
+        Some(Value::Array(sets)) => sets.iter().map(|set| key_set(set, &mut identifiers)).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Some(EntityType {
+        slug: slug.to_owned(),
+        table,
+        on_missing,
+        key_sets,
+        identifiers,
+        name: name.to_owned(),
+        find_by_id: OnceCell::new(),
+        update_by_id: OnceCell::new(),
+        relink: OnceCell::new(),
+    }))
+}
+
+fn key_set(set: Value<'_>, identifiers: &mut Vec<String>) -> KeySet {
+    let member = |name: &str| set.as_object().and_then(|set| set.get(name));
+    let names = |name: &str| -> Vec<String> {
+        let list = member(name).and_then(Value::as_array);
+        list.into_iter()
+            .flat_map(|list| list.iter())
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let attributes = names("attributes");
+    let positions = attributes
+        .iter()
+        .map(|attribute| {
+            identifiers.iter().position(|known| known == attribute).unwrap_or_else(|| {
+                identifiers.push(attribute.clone());
+                identifiers.len() - 1
+            })
+        })
+        .collect();
+    KeySet {
+        hash: super::working_set::hash(&attributes),
+        attributes,
+        positions,
+        is_unique: matches!(member("is_unique"), Some(Value::Bool(true))),
+        columns: names("columns"),
+        find: OnceCell::new(),
+        find_with_attributes: OnceCell::new(),
+        find_stubs: OnceCell::new(),
+        insert: OnceCell::new(),
+    }
+}
+
+/// Has PostgreSQL tell when a table changes: a binding (see [`invalidate`]) or an entity table.
+fn watch_for_changes() {
+    if !WATCHES.get() {
+        // SAFETY: the callback lives as long as the library, which is never unloaded.
+        unsafe {
+            pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), Datum::null());
+        }
+        WATCHES.set(true);
+    }
+}
+
+/// Called by PostgreSQL at any moment: notes the fact and nothing else.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_argument: Datum, relation: Oid) {
+    let concerns_us = || {
+        TYPES.try_with(|types| match types.try_borrow() {
+            Ok(types) => types.values().any(|known| known.table == relation),
+            Err(_) => true,
+        })
+    };
+    let is_binding = BINDING_TABLE.try_with(Cell::get).is_ok_and(|known| known == relation);
+    if relation == pg_sys::InvalidOid || is_binding || concerns_us().unwrap_or(true) {
+        let _ = IS_STALE.try_with(|stale| stale.set(true));
+    }
+}
+
+/// Makes every session read the bindings again once this transaction commits. `table` is
+/// `erp.entity_type`.
+pub fn invalidate(table: Oid) -> Result<(), PgError> {
+    IS_STALE.set(true);
+    // SAFETY: no pointers.
+    unsafe { attempt(|| raw::CacheInvalidateRelcacheByRelid(table)) }
+}

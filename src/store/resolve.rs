@@ -1,0 +1,159 @@
+//! Finding the entities that a chunk of events asks for: all keys of a key set in one
+//! statement, everything in one snapshot.
+
+use std::collections::BTreeMap;
+
+use bumpalo::Bump;
+use erp_engine::jsonb::Value;
+use hashbrown::HashSet;
+use uuid::Uuid;
+
+use super::Key;
+use super::entity_type::{EntityType, Find};
+use super::request::{Request, Types};
+use super::working_set::WorkingSet;
+use crate::error::Failure;
+use crate::pg::array;
+use crate::pg::spi::{Access, in_one_snapshot};
+
+/// What was found.
+pub struct Found<'a> {
+    pub entities: WorkingSet<'a>,
+    /// Entities that values name by type and id, as far as they exist.
+    pub given: HashSet<(usize, &'a str)>,
+}
+
+/// A row that was found under a key.
+pub struct Row<'a> {
+    pub key: Key<'a>,
+    pub id: &'a str,
+    stub: bool,
+    is_deleted: bool,
+    attributes: Option<Value<'a>>,
+}
+
+/// Finds what `requests` ask for.
+pub fn resolve<'a>(
+    types: &Types<'a>,
+    requests: &[&Request<'a>],
+    arena: &'a Bump,
+) -> Result<Found<'a>, Failure> {
+    in_one_snapshot(|| {
+        let mut entities = WorkingSet::new(types.all.clone(), arena);
+        for (find, keys) in
+            [(Find::WithAttributes, upserted(requests)), (Find::Entities, linked(requests))]
+        {
+            add(&mut entities, find, keys, arena)?;
+        }
+        let stubs = completable(requests, &entities);
+        add(&mut entities, Find::Stubs, stubs, arena)?;
+        Ok(Found { given: given(types, requests, arena)?, entities })
+    })
+}
+
+/// Keys by type and key set.
+type Keys<'a> = BTreeMap<(usize, usize), HashSet<Key<'a>>>;
+
+fn upserted<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
+    let mut keys = Keys::new();
+    for upsert in requests.iter().flat_map(|request| &request.updates) {
+        keys.entry((upsert.ty, upsert.set)).or_default().insert(upsert.key);
+    }
+    keys
+}
+
+fn linked<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
+    let upserted = upserted(requests);
+    let mut keys = Keys::new();
+    let updates = requests.iter().flat_map(|request| &request.updates);
+    for link in updates.flat_map(|upsert| upsert.targets.iter().flatten()) {
+        let of = (link.ty, link.set);
+        if upserted.get(&of).is_none_or(|known| !known.contains(link.key)) {
+            keys.entry(of).or_default().insert(link.key);
+        }
+    }
+    keys
+}
+
+/// The keys by which a stub may be known that an update, which found nothing, completes.
+fn completable<'a>(requests: &[&Request<'a>], entities: &WorkingSet<'a>) -> Keys<'a> {
+    let mut keys = Keys::new();
+    for upsert in requests.iter().flat_map(|request| &request.updates) {
+        if !entities.knows((upsert.ty, upsert.set, upsert.key)) {
+            for (set, key) in entities.other_keys(upsert) {
+                keys.entry((upsert.ty, set)).or_default().insert(key);
+            }
+        }
+    }
+    keys
+}
+
+fn add<'a>(
+    entities: &mut WorkingSet<'a>,
+    find: Find,
+    keys: Keys<'a>,
+    arena: &'a Bump,
+) -> Result<(), Failure> {
+    for ((ty, set), keys) in keys {
+        let keys: Vec<Key<'a>> = keys.into_iter().collect();
+        let bound = entities.types[ty].clone();
+        for row in find_by_key(&bound, set, find, &keys, Access::Read, arena)? {
+            let attributes = row.attributes.and_then(Value::as_object);
+            entities.add_found((ty, set, row.key), row.id, row.stub, row.is_deleted, attributes);
+        }
+    }
+    Ok(())
+}
+
+/// The entities that have one of `keys`.
+pub fn find_by_key<'a>(
+    ty: &EntityType,
+    set: usize,
+    find: Find,
+    keys: &[Key<'a>],
+    access: Access,
+    arena: &'a Bump,
+) -> Result<Vec<Row<'a>>, Failure> {
+    let statement = ty.find_by_key(set, find)?;
+    let columns = ty.key_sets[set].attributes.len();
+    let arguments: Vec<_> = (0..columns)
+        .map(|column| array::of_text(arena, keys.iter().map(move |key| key[column])))
+        .collect();
+    let rows = statement.execute(&arguments, access)?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows.iter() {
+        let (Some(n), Some(id)) = (row.i64(1), row.uuid(2)) else { continue };
+        found.push(Row {
+            key: keys[n as usize - 1],
+            id: arena.alloc_str(&id.to_string()),
+            stub: row.bool(3),
+            is_deleted: row.bool(4),
+            attributes: row.jsonb(5, arena)?,
+        });
+    }
+    Ok(found)
+}
+
+fn given<'a>(
+    types: &Types<'a>,
+    requests: &[&Request<'a>],
+    arena: &'a Bump,
+) -> Result<HashSet<(usize, &'a str)>, Failure> {
+    let mut asked: BTreeMap<usize, HashSet<&'a str>> = BTreeMap::new();
+    let updates = requests.iter().flat_map(|request| &request.updates);
+    for (ty, id) in updates.flat_map(|upsert| &upsert.given) {
+        asked.entry(*ty).or_default().insert(id);
+    }
+    let mut existing = HashSet::new();
+    for (ty, ids) in asked {
+        // What is no id of the table's kind names nothing.
+        let parsed: Vec<(Uuid, &str)> =
+            ids.into_iter().filter_map(|id| Some((Uuid::parse_str(id).ok()?, id))).collect();
+        let argument = array::of_uuid(arena, parsed.iter().map(|(uuid, _)| *uuid));
+        let rows = types.all[ty].find_by_id()?.execute(&[argument], Access::Read)?;
+        let found: HashSet<Uuid> = rows.iter().filter_map(|row| row.uuid(1)).collect();
+        let known = parsed.into_iter().filter(|(uuid, _)| found.contains(uuid));
+        existing.extend(known.map(|(_, id)| (ty, id)));
+    }
+    Ok(existing)
+}

@@ -1,0 +1,270 @@
+//! The statements that carry a decision out, one a table and key set.
+//!
+//! Order keeps sessions from waiting for each other in a circle: tables by their number, in a
+//! table first the rows that are known by id, then each key set with its keys in byte order.
+//! Rows are always proposed with fresh ids: a proposed id that exists already would be a
+//! primary-key error instead of a conflict. Tried with eight sessions on few keys.
+
+use bumpalo::Bump;
+use erp_engine::error::{Code, Error};
+use erp_engine::jsonb::{Object, Tree, Value, encode};
+use erp_engine::merge::merge;
+use hashbrown::HashMap;
+use pgrx::pg_sys::Datum;
+use uuid::Uuid;
+
+use super::Key;
+use super::apply::Stop;
+use super::entity_type::{EntityType, Find};
+use super::resolve::find_by_key;
+use super::working_set::{Entity, WorkingSet, has_operations};
+use crate::error::Failure;
+use crate::pg::array;
+use crate::pg::spi::{Access, Rows};
+
+/// What became of the entities that were written.
+#[derive(Default)]
+pub struct Written<'a> {
+    /// Of entities whose row has another id than was expected: the id it has.
+    pub ids: HashMap<usize, &'a str>,
+    /// Entities that were expected to be created, but another session came first.
+    pub overtaken: Vec<usize>,
+}
+
+/// Writes what has changed. `now` is a timestamptz.
+pub fn write<'a>(
+    entities: &WorkingSet<'a>,
+    now: Datum,
+    arena: &'a Bump,
+) -> Result<Written<'a>, Stop> {
+    let mut written = Written::default();
+    let mut order: Vec<usize> = (0..entities.types.len()).collect();
+    order.sort_by_key(|ty| entities.types[*ty].table.to_u32());
+    for ty in order {
+        let table = Table { entities, ty: &entities.types[ty], now, arena };
+        let mut by_id = Vec::new();
+        let mut by_set: Vec<Vec<Keyed<'a>>> =
+            table.ty.key_sets.iter().map(|_| Vec::new()).collect();
+        let of_table = |entity: &Entity<'_>| entity.ty == ty && entity.write;
+        for (index, entity) in entities.entities.iter().enumerate().filter(|(_, e)| of_table(e)) {
+            match entities.key_to_write(entity) {
+                Some((set, key)) => by_set[set].push(Keyed { index, key }),
+                None if entity.is_changed => by_id.push(index),
+                None => {}
+            }
+        }
+        table.update_by_id(by_id)?;
+        for (set, rows) in by_set.into_iter().enumerate() {
+            table.insert(set, rows, &mut written)?;
+        }
+    }
+    relink(entities, &written, arena)?;
+    Ok(written)
+}
+
+struct Table<'t, 'a> {
+    entities: &'t WorkingSet<'a>,
+    ty: &'t EntityType,
+    now: Datum,
+    arena: &'a Bump,
+}
+
+/// An entity that is written under a key.
+struct Keyed<'a> {
+    index: usize,
+    key: Key<'a>,
+}
+
+impl<'a> Table<'_, 'a> {
+    fn update_by_id(&self, mut rows: Vec<usize>) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let entity = |index: &usize| &self.entities.entities[*index];
+        rows.sort_by_key(|index| entity(index).id);
+        let patches: Vec<Vec<u8>> =
+            rows.iter().map(|index| patches(entity(index))).collect::<Result<_, _>>()?;
+        let found = self.ty.update_by_id()?.execute(
+            &[
+                array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id))),
+                array::of_jsonb(self.arena, patches.iter().map(Vec::as_slice)),
+                array::of_bool(self.arena, rows.iter().map(|index| entity(index).was_stub)),
+                self.now,
+            ],
+            Access::Write,
+        )?;
+        // A row is gone, or a stub was completed by somebody else: decide anew.
+        if found.len() == rows.len() { Ok(()) } else { Err(Stop::Restart) }
+    }
+
+    fn insert(
+        &self,
+        set: usize,
+        mut rows: Vec<Keyed<'a>>,
+        written: &mut Written<'a>,
+    ) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        rows.sort_by_key(|row| row.key);
+        let entity = |row: &Keyed<'a>| &self.entities.entities[row.index];
+        let ids: Vec<Uuid> = rows
+            .iter()
+            .map(|row| if entity(row).is_new { uuid(entity(row).id) } else { Uuid::now_v7() })
+            .collect();
+        let attributes: Vec<std::borrow::Cow<'a, [u8]>> =
+            rows.iter().map(|row| as_new(entity(row))).collect::<Result<_, _>>()?;
+        let mut arguments = vec![
+            array::of_uuid(self.arena, ids.iter().copied()),
+            array::of_jsonb(self.arena, attributes.iter().map(|bytes| &**bytes)),
+            array::of_bool(self.arena, rows.iter().map(|row| entity(row).stub)),
+            self.now,
+        ];
+        if self.ty.key_sets[set].is_unique {
+            arguments.push(self.operations(&rows, &ids)?);
+        }
+        let returned = self.ty.insert(set)?.execute(&arguments, Access::Write)?;
+        let mut actual = self.ids_by_key(set, &returned)?;
+        let unseen: Vec<Key<'a>> = rows
+            .iter()
+            .filter(|row| entity(row).is_new && !actual.contains_key(row.key))
+            .map(|row| row.key)
+            .collect();
+        self.look_up(set, &unseen, &mut actual)?;
+        for (row, proposed) in rows.iter().zip(ids) {
+            // An existing row that was not returned did not change.
+            let Some(id) = actual.get(row.key) else { continue };
+            if *id != entity(row).id {
+                written.ids.insert(row.index, id);
+            }
+            if entity(row).is_new && uuid(id) != proposed {
+                written.overtaken.push(row.index);
+            }
+        }
+        Ok(())
+    }
+
+    /// The patches that hold operations, by the id their row is proposed with.
+    fn operations(&self, rows: &[Keyed<'a>], ids: &[Uuid]) -> Result<Datum, Failure> {
+        let mut members = Vec::new();
+        for (row, id) in rows.iter().zip(ids) {
+            let entity = &self.entities.entities[row.index];
+            let is_plain =
+                |patches: &[Object<'_>]| matches!(patches, [only] if !has_operations(*only));
+            if !is_plain(&entity.patches) {
+                let list = entity.patches.iter().map(|patch| Tree::Value(Value::Object(*patch)));
+                let id = &*self.arena.alloc_str(&id.to_string());
+                members.push((id, Tree::Array(list.collect())));
+            }
+        }
+        Ok(crate::jsonb::datum(&encode(&Tree::Object(members))?)?)
+    }
+
+    fn ids_by_key(&self, set: usize, rows: &Rows) -> Result<HashMap<Key<'a>, &'a str>, Failure> {
+        let columns = self.ty.key_sets[set].attributes.len() as i32;
+        let mut ids = HashMap::with_capacity(rows.len());
+        for row in rows.iter() {
+            let id = row.uuid(1).map(|id| &*self.arena.alloc_str(&id.to_string()));
+            let key = (2..columns + 2)
+                .map(|column| Ok(row.text(column, self.arena)?.unwrap_or_default()))
+                .collect::<Result<Vec<&'a str>, Failure>>()?;
+            if let Some(id) = id {
+                ids.insert(&*self.arena.alloc_slice_copy(&key), id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Rows that another session created first, and that needed no change.
+    fn look_up(
+        &self,
+        set: usize,
+        keys: &[Key<'a>],
+        ids: &mut HashMap<Key<'a>, &'a str>,
+    ) -> Result<(), Stop> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let find = if self.ty.key_sets[set].is_unique { Find::Entities } else { Find::Stubs };
+        for row in find_by_key(self.ty, set, find, keys, Access::Write, self.arena)? {
+            ids.insert(row.key, row.id);
+        }
+        if keys.iter().any(|key| !ids.contains_key(key)) {
+            let message = format!(
+                "an entity of \"{}\" exists that this role cannot see, or a trigger of its table \
+                 kept it from being written",
+                self.ty.slug
+            );
+            return Err(Failure::from(
+                Error::new(Code::EntityReferenceNotFound, message)
+                    .hint("Look at the table's row-level security policies and triggers."),
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// What a row has when it is created: the patches applied to nothing.
+fn as_new<'a>(entity: &Entity<'a>) -> Result<std::borrow::Cow<'a, [u8]>, Failure> {
+    if let [only] = entity.patches[..]
+        && !has_operations(only)
+    {
+        return Ok(only.bytes().into());
+    }
+    merged(&entity.patches).map(Into::into)
+}
+
+fn merged(patches: &[Object<'_>]) -> Result<Vec<u8>, Failure> {
+    let mut bytes = encode(&Tree::Object(Vec::new()))?;
+    for patch in patches {
+        let current = Value::from_datum(&bytes).as_object();
+        let next = merge(current, *patch)?.map(|merged| encode(&merged)).transpose()?;
+        bytes = next.unwrap_or(bytes);
+    }
+    Ok(bytes)
+}
+
+fn patches(entity: &Entity<'_>) -> Result<Vec<u8>, Failure> {
+    let list = entity.patches.iter().map(|patch| Tree::Value(Value::Object(*patch)));
+    Ok(encode(&Tree::Array(list.collect()))?)
+}
+
+/// Mends the rows of this call that link to entities whose id is another than expected.
+fn relink<'a>(
+    entities: &WorkingSet<'a>,
+    written: &Written<'a>,
+    arena: &'a Bump,
+) -> Result<(), Stop> {
+    if written.ids.is_empty() {
+        return Ok(());
+    }
+    let id_of =
+        |index: usize| written.ids.get(&index).copied().unwrap_or(entities.entities[index].id);
+    let map =
+        written.ids.iter().map(|(index, id)| (entities.entities[*index].id, Value::String(id)));
+    let map = encode(&erp_engine::map::members(&map.collect::<Vec<_>>())).map_err(Failure::from)?;
+    let map = crate::jsonb::datum(&map)?;
+    for (ty, bound) in entities.types.iter().enumerate() {
+        let links_to_moved = |entity: &Entity<'_>| {
+            entity.links.iter().any(|target| written.ids.contains_key(target))
+        };
+        let mut rows: Vec<&str> = entities
+            .entities
+            .iter()
+            .enumerate()
+            .filter(|(_, entity)| entity.ty == ty && entity.write && links_to_moved(entity))
+            .map(|(index, _)| id_of(index))
+            .collect();
+        if !rows.is_empty() {
+            rows.sort_unstable();
+            let ids = array::of_uuid(arena, rows.iter().map(|id| uuid(id)));
+            bound.relink()?.execute(&[ids, map], Access::Write)?;
+        }
+    }
+    Ok(())
+}
+
+fn uuid(id: &str) -> Uuid {
+    Uuid::parse_str(id).expect("ids of managed tables are uuids")
+}

@@ -1,0 +1,1 @@
+//! What the tests share: connections to the server that PGHOST names, databases of their own.

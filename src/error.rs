@@ -66,6 +66,17 @@ fn sqlstate(code: Code) -> &'static str {
     }
 }
 
+/// What mends the error: for a limit, the setting that decides it.
+fn hint(error: &Error) -> Option<String> {
+    let setting = error.limit.map(|limit| {
+        format!(
+            "The setting erp_toolkit.expression_{limit} decides; a simpler expression may need \
+             less of it."
+        )
+    });
+    error.hint.clone().or(setting)
+}
+
 fn state_text(state: [u8; 5]) -> String {
     state.map(char::from).iter().collect()
 }
@@ -81,8 +92,8 @@ impl Failure {
                     None => error.code.name().to_owned(),
                     Some(detail) => format!("{}: {detail}", error.code.name()),
                 }),
+                hint: hint(&error),
                 message: error.message,
-                hint: error.hint,
             },
             Failure::Unsupported { message, hint } => {
                 Report::New { sqlstate: "0A000", message, detail: None, hint }
@@ -112,7 +123,7 @@ impl Failure {
                 sqlstate(error.code).to_owned(),
                 Some(error.message.clone()),
                 error.detail.clone(),
-                error.hint.clone(),
+                hint(error),
             ),
             Failure::Unsupported { message, hint } => {
                 ("0A000".to_owned(), Some(message.clone()), None, hint.clone())

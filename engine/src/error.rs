@@ -56,6 +56,8 @@ pub struct Error {
     pub detail: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The field of [`crate::expr::Limits`] that was exceeded.
+    pub limit: Option<&'static str>,
 }
 
 /// The result of the engine's functions.
@@ -64,7 +66,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with nothing but a message.
     pub fn new(code: Code, message: impl Into<String>) -> Error {
-        Error { code, message: message.into(), detail: None, hint: None }
+        Error { code, message: message.into(), detail: None, hint: None, limit: None }
     }
 
     /// The error with its place, or more about it.

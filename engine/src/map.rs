@@ -377,8 +377,9 @@ impl<'a> Place<'a> {
             FailureKind::Limit | FailureKind::Cancelled => Code::ExpressionLimitExceeded,
             FailureKind::Syntax | FailureKind::Evaluation => Code::MappingExpressionFailed,
         };
-        Error::new(code, format!("{}: {}", self.name(), failure.message))
-            .detail(self.detail(Some(failure), expression))
+        let error = Error::new(code, format!("{}: {}", self.name(), failure.message))
+            .detail(self.detail(Some(failure), expression));
+        Error { limit: failure.limit, ..error }
     }
 
     fn name(&self) -> Cow<'a, str> {

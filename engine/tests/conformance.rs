@@ -121,7 +121,6 @@ fn jsonata_case(case: &str, datasets: &BTreeMap<String, &RawValue>) -> Result<()
             None => 60_000,
         }),
         max_steps: u64::MAX,
-        // What the suite says counts calls; the engine's levels, several a call, need a minimum.
         max_depth: case.depth.unwrap_or(Limits::default().max_depth),
         max_array_length: 10_000_000,
         ..Limits::default()
@@ -205,7 +204,9 @@ fn suite(file: &str) -> Option<String> {
             println!("skipped: there is no {path} (CONFORMANCE_DIR names another folder)");
             None
         }
-        Err(error) => panic!("{path}: {error} (CONFORMANCE_DIR names another folder)"),
+        Err(error) => panic!(
+            "{path}: {error}; where CI is set the suites must be there, or in CONFORMANCE_DIR"
+        ),
     }
 }
 

@@ -83,7 +83,7 @@ pub fn of_jsonb<'a, 'v>(arena: &'a Bump, values: impl Iterator<Item = &'v [u8]> 
 }
 
 /// A `uuid[]`.
-pub fn of_uuid<'a>(arena: &'a Bump, values: impl ExactSizeIterator<Item = Uuid>) -> Datum {
+pub fn of_uuid(arena: &Bump, values: impl ExactSizeIterator<Item = Uuid>) -> Datum {
     let count = values.len();
     let mut builder = Builder::new(arena, 16 * count);
     values.for_each(|value| builder.put(value.as_bytes()));
@@ -91,7 +91,7 @@ pub fn of_uuid<'a>(arena: &'a Bump, values: impl ExactSizeIterator<Item = Uuid>)
 }
 
 /// A `boolean[]`.
-pub fn of_bool<'a>(arena: &'a Bump, values: impl ExactSizeIterator<Item = bool>) -> Datum {
+pub fn of_bool(arena: &Bump, values: impl ExactSizeIterator<Item = bool>) -> Datum {
     let count = values.len();
     let mut builder = Builder::new(arena, count);
     values.for_each(|value| builder.put(&[u8::from(value)]));

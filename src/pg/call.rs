@@ -45,7 +45,7 @@ pub unsafe fn enter(fcinfo: FunctionCallInfo, body: fn(Call) -> Result<Datum, Fa
                     if !hint.is_null() {
                         raw::errhint(c"%s".as_ptr(), hint);
                     }
-                    raw::errfinish(c"".as_ptr(), 0, c"erp_toolkit".as_ptr());
+                    raw::errfinish(c"erp_toolkit".as_ptr(), 0, c"enter".as_ptr());
                 }
                 unreachable!("an error was raised and came back")
             }

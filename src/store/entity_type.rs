@@ -240,7 +240,10 @@ impl EntityType {
         if let Some(statement) = slot.get() {
             return Ok(statement.clone());
         }
-        let statement = Statement::prepare(&text.replace("{table}", &self.name), types)?;
+        // Errors show the statement; its comments are for its readers here.
+        let lines = text.lines().filter(|line| !line.starts_with("--"));
+        let text = lines.collect::<Vec<_>>().join("\n").replace("{table}", &self.name);
+        let statement = Statement::prepare(&text, types)?;
         Ok(slot.get_or_init(|| statement).clone())
     }
 }

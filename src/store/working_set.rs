@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
+use erp_engine::identifier::key;
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::map::{Attribute, Relation};
 use erp_engine::merge::{compose, is_operation, merge};
@@ -367,7 +368,9 @@ impl<'a> WorkingSet<'a> {
         let mut members = Vec::with_capacity(upsert.update.attributes.len());
         for ((name, attribute), targets) in upsert.update.attributes.iter().zip(&upsert.targets) {
             let value = match attribute {
-                Attribute::Value(value) => Tree::Value(*value),
+                Attribute::Value(value) => {
+                    Tree::Value(self.same_identifier(index, upsert, name, *value))
+                }
                 Attribute::Relation(relation) => {
                     match self.resolve(index, name, relation, targets, stubs)? {
                         Some(resolved) => resolved,
@@ -397,6 +400,23 @@ impl<'a> WorkingSet<'a> {
         };
         self.add_patch(index, patch)?;
         Ok(is_changed)
+    }
+
+    /// The identifier as it stands already, when it is the same key in another form: `7` and
+    /// `"7"`. That is no change.
+    fn same_identifier(
+        &self,
+        index: usize,
+        upsert: &Upsert<'a>,
+        name: &str,
+        value: Value<'a>,
+    ) -> Value<'a> {
+        let is_identifier = || upsert.update.entity.unique_ids.iter().any(|id| id == name);
+        let current = self.entities[index].attributes.and_then(|attributes| attributes.get(name));
+        match current {
+            Some(current) if is_identifier() && key(current) == key(value) => current,
+            _ => value,
+        }
     }
 
     fn add_patch(&mut self, index: usize, patch: Object<'a>) -> Result<(), Error> {

@@ -25,8 +25,9 @@ impl Jsonata {
         let expression = Expression::compile(source).map_err(|error| Failure {
             kind: FailureKind::Syntax,
             code: Some(error.code().to_owned()),
-            message: error.message(),
+            message: lower_case(error.message()),
             position: error.position(),
+            limit: None,
         })?;
         Ok(Jsonata(expression))
     }
@@ -278,8 +279,34 @@ fn failure(error: &jlens_core::Error) -> Failure {
     Failure {
         kind,
         code: Some(error.code().to_owned()),
-        message: message_without_values(error),
+        message: lower_case(message_without_values(error)),
         position: error.position(),
+        limit: exceeded(error),
+    }
+}
+
+/// The limit that an error tells of.
+fn exceeded(error: &jlens_core::Error) -> Option<&'static str> {
+    let told = error.message();
+    match error.code() {
+        "D1012" => Some("timeout"),
+        "U1006" => Some("max_steps"),
+        "D1011" => Some("max_depth"),
+        "U1001" if told.contains("string") => Some("max_string_length"),
+        "U1001" if told.contains("result") => Some("max_result_size"),
+        "U1001" if told.contains("array") || told.contains("sequence") => Some("max_array_length"),
+        _ => None,
+    }
+}
+
+/// The engine's messages begin with a capital, ours do not.
+fn lower_case(message: String) -> String {
+    let mut letters = message.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => message,
     }
 }
 
@@ -304,6 +331,11 @@ fn message_without_values(error: &jlens_core::Error) -> String {
         };
         text = text.replace(&format!("{{{{{{{name}}}}}}}"), &shown);
         text = text.replace(&format!("{{{{{name}}}}}"), &shown);
+    }
+    if matches!(error.code(), "D1012" | "U1006")
+        && let Some(limit) = error.value()
+    {
+        text = text.replace("{{value}}", &limit.to_string());
     }
     for name in ["value2", "value"] {
         text = text.replace(&format!("{{{{{name}}}}}"), "(a value)");

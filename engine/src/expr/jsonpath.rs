@@ -73,16 +73,6 @@ impl Path {
         &self.source
     }
 
-    /// The names that a singular path of names alone goes through.
-    pub fn names(&self) -> Option<Vec<&str>> {
-        let Kind::Singular(steps) = &self.kind else { return None };
-        let name = |step| match step {
-            &Step::Name(ref name) => Some(name.as_str()),
-            Step::Index(_) => None,
-        };
-        steps.iter().map(name).collect()
-    }
-
     /// What the path selects: nothing, the value, or an array of several values in the order
     /// jsonb keeps. Values stay as they are in `input`.
     pub fn evaluate<'a>(

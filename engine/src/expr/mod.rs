@@ -107,6 +107,8 @@ pub struct Failure {
     pub message: String,
     /// Characters from the start of the expression, where known.
     pub position: Option<usize>,
+    /// The field of [`Limits`] that was exceeded, where a setting decides it.
+    pub limit: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +125,7 @@ pub enum FailureKind {
 
 impl Failure {
     fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
-        Failure { kind, code: None, message: message.into(), position: None }
+        Failure { kind, code: None, message: message.into(), position: None, limit: None }
     }
 
     fn limit(message: impl Into<String>) -> Failure {

@@ -16,8 +16,8 @@ pub enum Failure {
     Unsupported { message: String, hint: Option<String> },
     /// By other sessions, which kept changing what was to be written.
     Contended { message: String },
-    /// By an argument that is no mapping, event or payload.
-    Argument { message: String, hint: Option<String> },
+    /// By an argument that has no such value.
+    Argument { message: String },
 }
 
 impl From<Error> for Failure {
@@ -43,12 +43,90 @@ impl From<TooLarge> for Failure {
 pub enum Report {
     /// As it came.
     Pg(PgError),
-    New {
-        sqlstate: &'static str,
-        message: String,
-        detail: Option<String>,
-        hint: Option<String>,
-    },
+    New(Told),
+}
+
+/// What a failure tells.
+pub struct Told {
+    pub sqlstate: String,
+    /// The stable code of an error of our own.
+    pub code: Option<&'static str>,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// The failure as it is raised. The code stands at the front of DETAIL.
+    pub fn report(self) -> Report {
+        let told = self.tell();
+        match self {
+            Failure::Pg(error) => Report::Pg(error),
+            _ => Report::New(Told {
+                detail: match (told.code, told.detail) {
+                    (Some(code), Some(detail)) => Some(format!("{code}: {detail}")),
+                    (Some(code), None) => Some(code.to_owned()),
+                    (None, detail) => detail,
+                },
+                ..told
+            }),
+        }
+    }
+
+    /// The failure as `{"sqlstate", "code"?, "message", "detail"?, "hint"?}`.
+    pub fn to_tree<'a>(&self, arena: &'a Bump) -> Tree<'a> {
+        let told = self.tell();
+        let text = |text: &str| Tree::Value(Value::String(arena.alloc_str(text)));
+        let members = [
+            ("sqlstate", Some(text(&told.sqlstate))),
+            ("code", told.code.map(text)),
+            ("message", Some(text(&told.message))),
+            ("detail", told.detail.as_deref().map(text)),
+            ("hint", told.hint.as_deref().map(text)),
+        ];
+        Tree::Object(members.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
+    }
+
+    /// The SQLSTATE of an error that PostgreSQL raised.
+    pub fn pg_sqlstate(&self) -> Option<[u8; 5]> {
+        match self {
+            Failure::Pg(error) => Some(error.sqlstate()),
+            _ => None,
+        }
+    }
+
+    fn tell(&self) -> Told {
+        let without_code = |sqlstate: &str, message: &str, hint: Option<&str>| Told {
+            sqlstate: sqlstate.to_owned(),
+            code: None,
+            message: message.to_owned(),
+            detail: None,
+            hint: hint.map(str::to_owned),
+        };
+        match self {
+            Failure::Engine(error) => Told {
+                sqlstate: sqlstate(error.code).to_owned(),
+                code: Some(error.code.name()),
+                message: error.message.clone(),
+                detail: error.detail.clone(),
+                hint: hint(error),
+            },
+            Failure::Pg(error) => Told {
+                sqlstate: error.sqlstate().map(char::from).iter().collect(),
+                code: None,
+                message: error.message().unwrap_or_default(),
+                detail: error.detail(),
+                hint: error.hint(),
+            },
+            Failure::Unsupported { message, hint } => {
+                without_code("0A000", message, hint.as_deref())
+            }
+            Failure::Contended { message } => {
+                without_code("40001", message, Some("Try the transaction again."))
+            }
+            Failure::Argument { message } => without_code("22023", message, None),
+        }
+    }
 }
 
 fn sqlstate(code: Code) -> &'static str {
@@ -75,81 +153,4 @@ fn hint(error: &Error) -> Option<String> {
         )
     });
     error.hint.clone().or(setting)
-}
-
-fn state_text(state: [u8; 5]) -> String {
-    state.map(char::from).iter().collect()
-}
-
-impl Failure {
-    /// The failure as it is raised. The code stands at the front of DETAIL.
-    pub fn report(self) -> Report {
-        match self {
-            Failure::Pg(error) => Report::Pg(error),
-            Failure::Engine(error) => Report::New {
-                sqlstate: sqlstate(error.code),
-                detail: Some(match &error.detail {
-                    None => error.code.name().to_owned(),
-                    Some(detail) => format!("{}: {detail}", error.code.name()),
-                }),
-                hint: hint(&error),
-                message: error.message,
-            },
-            Failure::Unsupported { message, hint } => {
-                Report::New { sqlstate: "0A000", message, detail: None, hint }
-            }
-            Failure::Contended { message } => {
-                let hint = Some("Try the transaction again.".to_owned());
-                Report::New { sqlstate: "40001", message, detail: None, hint }
-            }
-            Failure::Argument { message, hint } => {
-                Report::New { sqlstate: "22023", message, detail: None, hint }
-            }
-        }
-    }
-
-    /// The failure as `{"sqlstate", "code"?, "message", "detail"?, "hint"?}`.
-    pub fn to_tree<'a>(&self, arena: &'a Bump) -> Tree<'a> {
-        let text = |text: &str| Tree::Value(Value::String(arena.alloc_str(text)));
-        let code = match self {
-            Failure::Engine(error) => Some(error.code.name()),
-            _ => None,
-        };
-        let (state, message, detail, hint) = match self {
-            Failure::Pg(error) => {
-                (state_text(error.sqlstate()), error.message(), error.detail(), error.hint())
-            }
-            Failure::Engine(error) => (
-                sqlstate(error.code).to_owned(),
-                Some(error.message.clone()),
-                error.detail.clone(),
-                hint(error),
-            ),
-            Failure::Unsupported { message, hint } => {
-                ("0A000".to_owned(), Some(message.clone()), None, hint.clone())
-            }
-            Failure::Contended { message } => {
-                ("40001".to_owned(), Some(message.clone()), None, None)
-            }
-            Failure::Argument { message, hint } => {
-                ("22023".to_owned(), Some(message.clone()), None, hint.clone())
-            }
-        };
-        let members = [
-            ("sqlstate", Some(text(&state))),
-            ("code", code.map(text)),
-            ("message", message.as_deref().map(text)),
-            ("detail", detail.as_deref().map(text)),
-            ("hint", hint.as_deref().map(text)),
-        ];
-        Tree::Object(members.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
-    }
-
-    /// The SQLSTATE of an error that PostgreSQL raised.
-    pub fn pg_sqlstate(&self) -> Option<[u8; 5]> {
-        match self {
-            Failure::Pg(error) => Some(error.sqlstate()),
-            _ => None,
-        }
-    }
 }

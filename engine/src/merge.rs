@@ -75,8 +75,17 @@ pub fn is_operation(value: Value<'_>) -> bool {
     !matches!(Change::of(value), Change::Value(_))
 }
 
+/// The items of a value in a patch that is a relation, be it to replace what is there
+/// (`{"$relation": […]}`) or as an operation.
+pub fn relation_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
+    match Change::of(value) {
+        Change::Relation(_, items) => Some(items),
+        _ => resolved_items(value),
+    }
+}
+
 /// The items of a resolved relation `{"$relation": […]}`.
-pub fn resolved_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
+fn resolved_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
     match only_member(value) {
         Some((RELATION, Value::Array(items))) => Some(items.iter().collect()),
         _ => None,

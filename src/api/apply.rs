@@ -72,7 +72,6 @@ pub fn batch(call: Call) -> Result<Datum, Failure> {
         _ => {
             return Err(Failure::Argument {
                 message: "on_error must be 'raise' or 'continue'".into(),
-                hint: None,
             });
         }
     };

@@ -56,11 +56,11 @@ pub unsafe fn enter(fcinfo: FunctionCallInfo, body: fn(Call) -> Result<Datum, Fa
 fn leave(failure: Failure) -> Leaving {
     match failure.report() {
         Report::Pg(error) => Leaving::Again(error.into_raw()),
-        Report::New { sqlstate, message, detail, hint } => Leaving::New {
-            sqlstate: pack(sqlstate),
-            message: c_string(&message),
-            detail: detail.map_or(std::ptr::null(), |text| c_string(&text)),
-            hint: hint.map_or(std::ptr::null(), |text| c_string(&text)),
+        Report::New(told) => Leaving::New {
+            sqlstate: pack(&told.sqlstate),
+            message: c_string(&told.message),
+            detail: told.detail.map_or(std::ptr::null(), |text| c_string(&text)),
+            hint: told.hint.map_or(std::ptr::null(), |text| c_string(&text)),
         },
     }
 }

@@ -7,7 +7,7 @@ use erp_engine::error::{Code, Error};
 use erp_engine::identifier::{applicable_key, key};
 use erp_engine::jsonb::Value;
 use erp_engine::map::{Attribute, EntityUpdate, Mapped, Target};
-use erp_engine::merge::resolved_items;
+use erp_engine::merge::relation_items;
 use hashbrown::HashMap;
 
 use super::Key;
@@ -166,7 +166,7 @@ fn in_arena<'a>(text: std::borrow::Cow<'a, str>, arena: &'a Bump) -> &'a str {
     }
 }
 
-/// The entities that a value which is a relation already, `{"$relation": […]}`, names by id.
+/// The entities that a value which is a relation already names by id.
 fn given_links<'a>(
     schema: &str,
     attribute: &str,
@@ -174,7 +174,7 @@ fn given_links<'a>(
     types: &mut Types<'a>,
     given: &mut Vec<(usize, &'a str)>,
 ) -> Result<(), Failure> {
-    for item in resolved_items(value).unwrap_or_default() {
+    for item in relation_items(value).unwrap_or_default() {
         let member = |name: &str| item.as_object().and_then(|item| item.get(name));
         match (member("_schema"), member("entity_id")) {
             (Some(Value::String(slug)), Some(Value::String(id))) => {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod cases;
+
 use bumpalo::Bump;
 use erp_engine::error::Error;
 use erp_engine::expr::{CancelToken, Context, Limits};

@@ -41,6 +41,7 @@ pub fn applicable_key<'a>(
         }
         value => value.and_then(key).ok_or_else(|| {
             Error::new(Code::MissingUniqueIdentifiers, format!("{place} is missing"))
+                .hint("It must be mapped, and the payload must give it: not null, not \"\".")
         })?,
     };
     if key.len() > MAX_IDENTIFIER_LENGTH {

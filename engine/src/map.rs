@@ -137,7 +137,7 @@ fn update<'a>(
         if let Some((_, Attribute::Value(value))) = mapped
             && !is_blank(*value)
         {
-            check_exact(&entity.schema, id, *value, context)?;
+            check_exact(&entity.schema, id, *value)?;
             unique_identifiers.push((id.as_str(), *value));
         }
     }
@@ -217,20 +217,17 @@ fn prune<'a>(
 }
 
 /// A number that an expression computed beyond 2^53 names nothing for certain.
-fn check_exact(
-    schema: &str,
-    attribute: &str,
-    value: Value<'_>,
-    context: &Context<'_>,
-) -> Result<()> {
+fn check_exact(schema: &str, attribute: &str, value: Value<'_>) -> Result<()> {
     match value {
-        Value::Number(number) if context.is_computed(number) => {
+        Value::Number(number) if number.is_inexact() => {
             let message = format!(
                 "{schema}: unique identifier {attribute} is a number that an expression \
                  computed beyond 2^53, where digits are lost"
             );
-            Err(Error::new(Code::AttributeTypeMismatch, message)
-                .hint("Map the identifier with \"field\", or have the ERP send it as a string."))
+            Err(Error::new(Code::AttributeTypeMismatch, message).hint(
+                "Let no expression compute with the identifier (a copied one stays exact), or \
+                     have the ERP send it as a string.",
+            ))
         }
         _ => Ok(()),
     }
@@ -291,7 +288,7 @@ impl<'a> Place<'a> {
         for identifier in identifiers {
             match self.value(&identifier.source, item, context)? {
                 Some(value) if !is_blank(value) => {
-                    check_exact(schema, &identifier.attribute, value, context)?;
+                    check_exact(schema, &identifier.attribute, value)?;
                     found.push((identifier.attribute.as_str(), value));
                 }
                 _ => return Ok(None),
@@ -317,7 +314,9 @@ impl<'a> Place<'a> {
         };
         let tags = match object.get("_tags") {
             None | Some(Value::Null) => None,
-            Some(tags @ Value::Array(_)) => Some(tags),
+            Some(tags @ Value::Array(list)) if list.iter().all(|tag| tag.as_str().is_some()) => {
+                Some(tags)
+            }
             // JSONata unwraps lists of one.
             Some(tag @ Value::String(_)) => {
                 let list = context.keep(Tree::Array(vec![tag.into()]));
@@ -335,25 +334,35 @@ impl<'a> Place<'a> {
             _ => return Err(wrong("has no \"unique_ids\"")),
         };
         let mut identifiers = Vec::new();
+        let mut named: Vec<&str> = Vec::new();
         for unique_id in unique_ids {
             let unique_id = unique_id.as_object();
             let attribute = unique_id.and_then(|id| id.get("attribute")).and_then(Value::as_str);
+            let attribute = attribute.filter(|attribute| !attribute.is_empty());
             let (Some(unique_id), Some(attribute)) = (unique_id, attribute) else {
                 return Err(wrong("has a unique identifier without \"attribute\""));
             };
+            if named.contains(&attribute) {
+                return Err(wrong("names a unique identifier twice"));
+            }
+            named.push(attribute);
             let source = GivenSource::of(unique_id).map_err(|what| wrong(&what))?;
             let value = match source {
                 GivenSource::None => None,
                 GivenSource::Value(value) => Some(value),
                 GivenSource::Key(key) => item.as_object().and_then(|object| object.get(key)),
+                // What the payload wrote is not quoted.
                 GivenSource::Path(path) => path
                     .evaluate(item, context)
-                    .map_err(|failure| self.failed(&failure, path.source()))?,
-                GivenSource::Jsonata(source) => self.evaluate(&source, Some(item), context)?,
+                    .map_err(|failure| self.failed_inside(failure, expression))?,
+                GivenSource::Jsonata(source) => source
+                    .evaluate(Some(item), context)
+                    .and_then(|result| result.map(|result| context.keep(result)).transpose())
+                    .map_err(|failure| self.failed_inside(failure, expression))?,
             };
             match value {
                 Some(value) if !is_blank(value) => {
-                    check_exact(schema, attribute, value, context)?;
+                    check_exact(schema, attribute, value)?;
                     identifiers.push((attribute, value));
                 }
                 _ => return Ok(None),
@@ -370,6 +379,11 @@ impl<'a> Place<'a> {
                 "The expression must yield objects of the form {\"entity_schema\": …, \
                  \"unique_ids\": [{\"attribute\": …, \"constant\": …}]}.",
             )
+    }
+
+    /// The failure of an expression that `expression` made.
+    fn failed_inside(&self, failure: Failure, expression: &Jsonata) -> Error {
+        self.failed(&Failure { position: None, ..failure }, expression.source())
     }
 
     fn failed(&self, failure: &Failure, expression: &str) -> Error {

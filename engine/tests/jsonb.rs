@@ -142,10 +142,23 @@ proptest! {
     }
 
     #[test]
-    fn integers_beyond_exact_doubles_are_told(number in any::<i128>()) {
-        let bytes = Number::parse(&number.to_string()).unwrap();
-        let is_beyond = Number::from_datum(&bytes).is_beyond_exact_integers();
-        prop_assert_eq!(is_beyond, (number as f64).abs() > 9_007_199_254_740_992.0);
+    fn computed_integers_from_two_to_the_53_on_are_marked(
+        double in any::<f64>().prop_filter("finite", |double| double.is_finite()),
+        small in -20_000_000_000_000_000i64..20_000_000_000_000_000,
+    ) {
+        for double in [double, small as f64] {
+            let bytes = Number::computed(double).unwrap();
+            let number = Number::from_datum(&bytes);
+            let plain = Number::from_f64(double).unwrap();
+            prop_assert_eq!(number.to_text(), Number::from_datum(&plain).to_text());
+            prop_assert_eq!(number.to_f64(), double);
+            // Beyond 64 groups of digits PostgreSQL itself uses the long form.
+            let is_marked = (9_007_199_254_740_992.0..1e250).contains(&double.abs());
+            if double.abs() < 1e250 {
+                prop_assert_eq!(number.is_inexact(), is_marked);
+            }
+            prop_assert!(!Number::from_datum(&plain).is_inexact());
+        }
     }
 
     #[test]

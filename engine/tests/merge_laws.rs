@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bumpalo::Bump;
 use erp_engine::error::Code;
 use erp_engine::jsonb::{Tree, Value};
-use erp_engine::merge::{compose, is_operation, merge, relink};
+use erp_engine::merge::{compose, is_operation, merge, relation_items, relink};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -322,6 +322,29 @@ fn entity_ids_are_replaced_in_relations_alone() {
             "s": "old", "n": null}"#;
     let relinked = keep(&relink(attributes, object(r#"{"old": "new"}"#)), &arena);
     assert_eq!(relinked.to_string(), canonical(expected));
+}
+
+#[test]
+fn a_relation_s_items_are_found_in_every_form() {
+    for (value, items) in [
+        (r#"{"$relation": [1, 2]}"#, Some("[1,2]")),
+        (r#"{"$relation": []}"#, Some("[]")),
+        (r#"{"$relation": {"_set": [1]}}"#, Some("[1]")),
+        (r#"{"$relation": {"_append": 1}}"#, Some("[1]")),
+        (r#"{"$relation": {"_set": null}}"#, Some("[]")),
+        (r#"{"$relation": [1], "x": 1}"#, None),
+        (r#"{"$relation": {}}"#, None),
+        (r#"{"_set": [1]}"#, None),
+        ("[1]", None),
+    ] {
+        let arena = Bump::new();
+        let found = relation_items(json(value, &arena));
+        let found = found.map(|items| {
+            let items = items.into_iter().map(Tree::Value).collect();
+            keep(&Tree::Array(items), &arena).to_string()
+        });
+        assert_eq!(found.as_deref(), items, "{value}");
+    }
 }
 
 // A model of merging

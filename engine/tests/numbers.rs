@@ -141,6 +141,20 @@ fn numbers_that_share_a_double_are_never_taken_for_each_other() {
 }
 
 #[test]
+fn what_is_computed_is_not_written_like_a_number_that_was_read() {
+    let payload = r#"{"amount": 2.00, "half": 0.50, "items": [1, 7]}"#;
+    for (expression, expected) in [
+        ("{'amount': amount, 'lines': $count(items)}", r#"{"amount": 2.00, "lines": 2}"#),
+        ("amount > 1 ? $count(items)", "2"),
+        ("amount > 1 ? 2 : 0", "2"),
+        ("half < 1 ? 1 / 2", "0.5"),
+        ("amount * 1", "2"),
+    ] {
+        evaluates(expression, payload, expected);
+    }
+}
+
+#[test]
 fn numbers_that_share_a_double_do_not_identify() {
     for (a, b) in SHARED {
         let payload = format!(r#"{{"a": {a}, "b": {b}}}"#);

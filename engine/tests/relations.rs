@@ -6,6 +6,7 @@ mod support;
 use bumpalo::Bump;
 use erp_engine::error::Code;
 use erp_engine::identifier::{applicable_key, key};
+use erp_engine::mapping::{compile, key_set_uses};
 use support::cases::{MISSING, fails, links, quoted, rows, takes, text};
 use support::{attributes, json};
 
@@ -257,6 +258,45 @@ fn a_prune_follows_the_updates_of_its_entry_and_reads_the_payload() {
     let expected = r#"s prune-delete {"schema":"billing_account","scope_mode":"relations","unique_identifiers":{"n":"A"}}"#;
     assert_eq!(prune("delete", relations, r#"{"account": "A"}"#), [expected]);
     assert_eq!(prune("delete", relations, "{}"), [""; 0]);
+}
+
+// Key sets
+
+#[test]
+fn a_mapping_tells_which_identifiers_it_finds_entities_by() {
+    let document = r#"{"version": "2.0", "mapping": {"events": {"E": {"entities": [
+        {"entity_schema": "contract", "unique_ids": ["number", "year"],
+         "mode": "upsert-prune-scope-delete",
+         "scope": {"scope_mode": "relations", "schema": "account",
+                   "unique_ids": [{"attribute": "n", "field": "account"}]},
+         "fields": [
+            {"attribute": "number", "field": "no"},
+            {"attribute": "listed", "relations": {"items": [
+                {"entity_schema": "contact", "unique_ids": [
+                    {"attribute": "email", "field": "e"}, {"attribute": "kind", "constant": 1}]}]}},
+            {"attribute": "given", "relations": {"jsonataExpression":
+                "ps.(k = 1 ? {'entity_schema': 'person', 'unique_ids': [{'attribute': 'p', 'constant': n}]} : {'entity_schema': kind, 'unique_ids': [{'attribute': 'q', 'constant': n}]})"}}]},
+        {"entity_schema": "meter", "unique_ids": ["number"], "mode": "upsert-prune-scope-purge",
+         "scope": {"scope_mode": "query", "query": [{"attribute": "a", "constant": 1}]},
+         "fields": []}]}}}}"#;
+    let arena = Bump::new();
+    let mapping = compile(json(document, &arena)).mapping.unwrap();
+    let uses: Vec<String> = key_set_uses(&mapping)
+        .into_iter()
+        .map(|used| {
+            let how = if used.is_upserted { "upserted" } else { "looked up" };
+            let pointer = used.pointer.replace("/mapping/events/E/entities", "");
+            format!("{} {} {how} at {pointer}", used.schema, used.unique_ids.join(","))
+        })
+        .collect();
+    let expected = [
+        "contract number,year upserted at /0",
+        "account n looked up at /0/scope",
+        "contact email,kind looked up at /0/fields/1/relations/items/0",
+        "person p looked up at /0/fields/2/relations",
+        "meter number upserted at /1",
+    ];
+    assert_eq!(uses, expected);
 }
 
 // Identifiers

@@ -1,6 +1,6 @@
 -- The binding of a slug: its table (null when it was dropped), quoted names, and key sets.
 SELECT c.oid,
-       pg_catalog.format('%I.%I', n.nspname, c.relname),
+       CASE WHEN c.oid IS NOT NULL THEN pg_catalog.format('%I.%I', n.nspname, c.relname) END,
        t.on_missing,
        (SELECT pg_catalog.jsonb_agg(
                    pg_catalog.jsonb_build_object(

@@ -16,7 +16,9 @@ use crate::store::entity_type::{EntityType, Purpose};
 /// `erp_find(slug, unique_identifiers)`.
 pub fn find(call: Call) -> Result<Datum, Failure> {
     let arena = Bump::new();
-    let slug = call.text(0, &arena)?.unwrap_or_default();
+    let slug = call
+        .text(0, &arena)?
+        .ok_or_else(|| Failure::Argument { message: "the slug is null".into() })?;
     let wanted = match call.jsonb(1)? {
         Some(Value::Object(wanted)) => wanted,
         _ => {

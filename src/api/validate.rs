@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use erp_engine::error::Error;
 use erp_engine::jsonb::Value;
-use erp_engine::mapping::{Problem, Severity, compile, key_set_uses, nearest};
+use erp_engine::mapping::{Mapping, Mode, Problem, Severity, compile, key_set_uses};
 use pgrx::pg_sys::Datum;
 
 use super::mapping_argument;
@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::pg::Call;
 use crate::pg::call::Cell;
 use crate::pg::spi::connected;
-use crate::store::entity_type::{EntityType, Purpose, create_hint, slugs};
+use crate::store::entity_type::{EntityType, Purpose, create_hint, or_near, slugs};
 
 /// `erp_validate(mapping)`.
 pub fn validate(call: Call) -> Result<Datum, Failure> {
@@ -19,6 +19,7 @@ pub fn validate(call: Call) -> Result<Datum, Failure> {
     let compiled = compile(Value::from_datum(document));
     let mut problems = compiled.problems;
     if let Some(mapping) = &compiled.mapping {
+        problems.extend(not_applied(mapping));
         problems.extend(connected(|| unprepared(mapping))?);
     }
     let rows = call.rows()?;
@@ -37,8 +38,20 @@ pub fn validate(call: Call) -> Result<Datum, Failure> {
     rows.done()
 }
 
+/// Entries whose mode is mapped, but not applied yet.
+fn not_applied(mapping: &Mapping) -> impl Iterator<Item = Problem> {
+    let entities = mapping.events().flat_map(|(_, event)| &event.entities);
+    entities.filter(|entity| entity.mode != Mode::Upsert).map(|entity| Problem {
+        severity: Severity::Warning,
+        code: "MODE_UNSUPPORTED",
+        path: format!("{}/mode", entity.pointer),
+        message: format!("mode \"{}\" cannot be applied yet", entity.mode.name()),
+        hint: Some("erp_map shows what the event maps to.".into()),
+    })
+}
+
 /// What the mapping needs of the entity types and is not there.
-fn unprepared(mapping: &erp_engine::mapping::Mapping) -> Result<Vec<Problem>, Failure> {
+fn unprepared(mapping: &Mapping) -> Result<Vec<Problem>, Failure> {
     let arena = Bump::new();
     let mut problems = Vec::new();
     let known = slugs(&arena)?;
@@ -48,10 +61,7 @@ fn unprepared(mapping: &erp_engine::mapping::Mapping) -> Result<Vec<Problem>, Fa
         let (code, message, hint) = match EntityType::find(&used.schema)? {
             None => {
                 let create = create_hint(&used.schema, &names, purpose);
-                let hint = match nearest(&used.schema, known.iter().copied()) {
-                    Some(near) => format!("Did you mean \"{near}\"? Otherwise: {create}"),
-                    None => create,
-                };
+                let hint = or_near(&used.schema, &known, create);
                 ("ENTITY_TYPE_UNKNOWN", format!("no table is bound to \"{}\"", used.schema), hint)
             }
             Some(ty) => {

@@ -273,6 +273,7 @@ impl<'a> Decided<'a> {
         let action = match row.action {
             Action::Created if overtaken.remove(&row.entity) => Action::Updated,
             Action::Stubbed if overtaken.remove(&row.entity) => Action::Unchanged,
+            _ if self.written.untouched.contains(&row.entity) => Action::Unchanged,
             action => action,
         };
         Applied::Row {

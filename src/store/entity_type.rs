@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::Value;
+use erp_engine::mapping::nearest;
 use hashbrown::HashMap;
 use pgrx::pg_sys::{self, Datum, Oid};
 
@@ -106,11 +107,17 @@ impl EntityType {
         unique_ids: &[&str],
         purpose: Purpose,
     ) -> Result<Rc<EntityType>, Failure> {
-        EntityType::find(slug)?.ok_or_else(|| {
-            Error::new(Code::EntityTypeUnknown, format!("no table is bound to \"{slug}\""))
-                .hint(create_hint(slug, unique_ids, purpose))
-                .into()
-        })
+        if let Some(known) = EntityType::find(slug)? {
+            return Ok(known);
+        }
+        let message = format!("no table is bound to \"{slug}\"");
+        let arena = Bump::new();
+        let mend = match unique_ids {
+            [] => "SELECT slug FROM erp.entity_type; lists those there are.".to_owned(),
+            _ => create_hint(slug, unique_ids, purpose),
+        };
+        let hint = or_near(slug, &slugs(&arena)?, mend);
+        Err(Error::new(Code::EntityTypeUnknown, message).hint(hint).into())
     }
 
     /// The key set of exactly these attributes, in any order.
@@ -264,12 +271,15 @@ pub fn create_hint(slug: &str, unique_ids: &[&str], purpose: Purpose) -> String 
     let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let ids: Vec<String> = unique_ids.iter().map(|id| literal(id)).collect();
     let for_upsert = if purpose == Purpose::Relations { ", for_upsert => false" } else { "" };
-    format!(
-        "SELECT erp_create_entity({}, ARRAY[{}]{for_upsert}); or for all that a mapping needs: \
-         SELECT * FROM erp_prepare(mapping);",
-        literal(slug),
-        ids.join(", ")
-    )
+    format!("SELECT erp_create_entity({}, ARRAY[{}]{for_upsert});", literal(slug), ids.join(", "))
+}
+
+/// The hint `mend`, after the slug of `known` that `slug` may have been meant to be.
+pub fn or_near(slug: &str, known: &[&str], mend: String) -> String {
+    match nearest(slug, known.iter().copied()) {
+        Some(near) => format!("Did you mean \"{near}\"? Otherwise: {mend}"),
+        None => mend,
+    }
 }
 
 /// Every slug that is bound.

@@ -11,7 +11,7 @@ use erp_engine::merge::relation_items;
 use hashbrown::HashMap;
 
 use super::Key;
-use super::entity_type::{EntityType, Purpose, create_hint};
+use super::entity_type::{EntityType, Purpose};
 use crate::error::Failure;
 
 /// The entity types that a chunk touches, each once.
@@ -36,8 +36,15 @@ pub struct Upsert<'a> {
     pub update: EntityUpdate<'a>,
     /// For each attribute that is a relation, its targets; empty for other attributes.
     pub targets: Vec<Vec<Link<'a>>>,
-    /// Entities that a value names itself, without being looked up: type and id.
-    pub given: Vec<(usize, &'a str)>,
+    /// Entities that a value names itself, without being looked up.
+    pub given: Vec<Given<'a>>,
+}
+
+/// An entity that the value of an attribute names by type and id.
+pub struct Given<'a> {
+    pub attribute: &'a str,
+    pub ty: usize,
+    pub id: &'a str,
 }
 
 /// A relation's target, with its table and key.
@@ -169,39 +176,25 @@ fn in_arena<'a>(text: std::borrow::Cow<'a, str>, arena: &'a Bump) -> &'a str {
 /// The entities that a value which is a relation already names by id.
 fn given_links<'a>(
     schema: &str,
-    attribute: &str,
+    attribute: &'a str,
     value: Value<'a>,
     types: &mut Types<'a>,
-    given: &mut Vec<(usize, &'a str)>,
+    given: &mut Vec<Given<'a>>,
 ) -> Result<(), Failure> {
+    let wrong = |what: &str| {
+        Error::new(Code::EntityReferenceNotFound, format!("{schema}.{attribute}: {what}"))
+    };
     for item in relation_items(value).unwrap_or_default() {
         let member = |name: &str| item.as_object().and_then(|item| item.get(name));
-        match (member("_schema"), member("entity_id")) {
-            (Some(Value::String(slug)), Some(Value::String(id))) => {
-                let ty = match EntityType::find(slug)? {
-                    Some(_) => types.get(slug, &[], Purpose::Relations)?,
-                    None => return Err(unknown_link(schema, attribute, slug).into()),
-                };
-                given.push((ty, id));
-            }
-            _ => {
-                let message = format!(
-                    "{schema}.{attribute}: an item of a relation needs \"entity_id\" and \"_schema\""
-                );
-                return Err(Error::new(Code::EntityReferenceNotFound, message).into());
-            }
+        let (Some(Value::String(slug)), Some(Value::String(id))) =
+            (member("_schema"), member("entity_id"))
+        else {
+            return Err(wrong("an item of a relation needs \"entity_id\" and \"_schema\"").into());
+        };
+        if EntityType::find(slug)?.is_none() {
+            return Err(wrong("an item of a relation names an entity type that is unknown").into());
         }
+        given.push(Given { attribute, ty: types.get(slug, &[], Purpose::Relations)?, id });
     }
     Ok(())
-}
-
-fn unknown_link(schema: &str, attribute: &str, slug: &str) -> Error {
-    let message = format!(
-        "{schema}.{attribute}: the relation names the entity type \"{slug}\", which is unknown"
-    );
-    Error::new(Code::EntityReferenceNotFound, message).hint(create_hint(
-        slug,
-        &["…"],
-        Purpose::Upserts,
-    ))
 }

@@ -141,8 +141,8 @@ fn given<'a>(
 ) -> Result<HashSet<(usize, &'a str)>, Failure> {
     let mut asked: BTreeMap<usize, HashSet<&'a str>> = BTreeMap::new();
     let updates = requests.iter().flat_map(|request| &request.updates);
-    for (ty, id) in updates.flat_map(|upsert| &upsert.given) {
-        asked.entry(*ty).or_default().insert(id);
+    for given in updates.flat_map(|upsert| &upsert.given) {
+        asked.entry(given.ty).or_default().insert(given.id);
     }
     let mut existing = HashSet::new();
     for (ty, ids) in asked {

@@ -559,10 +559,10 @@ impl<'a> WorkingSet<'a> {
     ) -> Result<(), Error> {
         for upsert in &request.updates {
             for given in &upsert.given {
-                if !existing.contains(given) {
+                if !existing.contains(&(given.ty, given.id)) {
                     let message = format!(
-                        "{}: a relation names an entity of \"{}\" that does not exist",
-                        self.types[upsert.ty].slug, self.types[given.0].slug
+                        "{}.{}: an item of a relation names an entity of \"{}\" that does not exist",
+                        self.types[upsert.ty].slug, given.attribute, self.types[given.ty].slug
                     );
                     return Err(Error::new(Code::EntityReferenceNotFound, message)
                         .hint("Let the mapping find it by its identifiers, with \"relations\"."));

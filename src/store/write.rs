@@ -9,7 +9,7 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::merge::merge;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use pgrx::pg_sys::Datum;
 use uuid::Uuid;
 
@@ -29,6 +29,9 @@ pub struct Written<'a> {
     pub ids: HashMap<usize, &'a str>,
     /// Entities that were expected to be created, but another session came first.
     pub overtaken: Vec<usize>,
+    /// Entities that were there and stayed as they were: another session had made the change,
+    /// or a trigger of the table kept it from being made.
+    pub untouched: HashSet<usize>,
 }
 
 /// Writes what has changed. `now` is a timestamptz.
@@ -132,8 +135,10 @@ impl<'a> Table<'_, 'a> {
             .collect();
         self.look_up(set, &unseen, &mut actual)?;
         for (row, proposed) in rows.iter().zip(ids) {
-            // An existing row that was not returned did not change.
-            let Some(id) = actual.get(row.key) else { continue };
+            let Some(id) = actual.get(row.key) else {
+                written.untouched.insert(row.index);
+                continue;
+            };
             if *id != entity(row).id {
                 written.ids.insert(row.index, id);
             }

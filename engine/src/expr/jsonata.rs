@@ -1,19 +1,29 @@
 //! JSONata, by `jlens-core`: the only file that knows which engine evaluates it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use jlens_core::input::{Sink, Source, Sources};
 use jlens_core::output::{Builder, Member};
-use jlens_core::{Ast, Expression, NodeKind};
+use jlens_core::{Ast, Expression, Node, NodeKind, Options, stack};
 
+use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
 use super::{Context, Failure, FailureKind, MAX_EXPRESSION_LENGTH};
 use crate::jsonb::{Number, Tree, Value};
 
+/// The longest array in an expression that uses `$distinct`, which takes quadratic time and
+/// cannot be stopped meanwhile: a quarter of a second at this length.
+const MAX_DISTINCT: usize = 10_000;
+
 /// A compiled expression.
 #[derive(Debug, Clone)]
-pub struct Jsonata(Expression);
+pub struct Jsonata {
+    expression: Expression,
+    numbers: Rc<NumberUse>,
+    /// `$distinct` takes quadratic time, during which it cannot be stopped.
+    uses_distinct: bool,
+}
 
 impl Jsonata {
     /// Compiles `source`. The failure is of kind `Syntax` and has a position.
@@ -29,48 +39,65 @@ impl Jsonata {
             position: error.position(),
             limit: None,
         })?;
-        Ok(Jsonata(expression))
+        let mut uses_distinct = false;
+        visit(&expression.ast().root, &mut |node| {
+            uses_distinct |=
+                matches!(&node.kind, NodeKind::Variable { name } if name == "distinct");
+        });
+        let numbers = Rc::new(NumberUse::of(&expression.ast().root));
+        Ok(Jsonata { expression, numbers, uses_distinct })
     }
 
     /// The expression as it was written.
     pub fn source(&self) -> &str {
-        self.0.source()
+        self.expression.source()
     }
 
     /// The expression's value on `input` (`None`: no input); `None` when it is nothing.
     ///
     /// Arrays and objects that the expression hands through unchanged stay in place, numbers it
-    /// hands through stay exact; numbers it computes are doubles.
+    /// hands through stay exact; numbers it computes with are doubles.
     pub fn evaluate<'a>(
         &self,
         input: Option<Value<'a>>,
         context: &Context<'a>,
     ) -> Result<Option<Tree<'a>>, Failure> {
+        let limits = &context.limits;
+        let options = self.options(context);
         let document = Rc::new_cyclic(|me| Document {
             me: me.clone(),
+            numbers: self.numbers.clone(),
+            max_length: if self.uses_distinct { MAX_DISTINCT } else { usize::MAX },
             containers: RefCell::default(),
-            inexact: RefCell::default(),
+            tokens: RefCell::default(),
         });
         let root = Root { document: &document, value: input };
-        let mut writer = Writer { document: &document, context, holds_nul: Cell::new(false) };
+        let mut writer =
+            Writer { document: &document, context, room: limits.max_result_size, failed: None };
         let result = self
-            .0
-            .evaluate_source_to(&root, context.bindings, &context.options, |out| {
-                out.write(&mut writer)
-            })
+            .expression
+            .evaluate_source_to(&root, context.bindings, &options, |out| out.write(&mut writer))
             .map_err(|error| failure(&error))?;
-        if writer.holds_nul.get() {
-            let message = "the result holds \\u0000, which jsonb cannot store";
-            return Err(Failure::new(FailureKind::Evaluation, message));
+        match writer.failed {
+            None => Ok(result),
+            Some(TOO_LARGE) => Err(Failure::limit(TOO_LARGE, Some("max_result_size"))),
+            Some(other) => Err(Failure::new(FailureKind::Evaluation, other)),
         }
-        Ok(result)
+    }
+
+    fn options<'o>(&self, context: &'o Context<'_>) -> Cow<'o, Options> {
+        if self.uses_distinct {
+            let most = context.limits.max_array_length.min(MAX_DISTINCT);
+            return Cow::Owned(context.options.clone().max_array_length(most));
+        }
+        Cow::Borrowed(&context.options)
     }
 
     /// The literal sets of `(entity_schema, unique_ids)` that the expression's object
     /// constructors name: what a dynamic relation can be seen to link to without running it.
     pub fn relation_targets(&self) -> Vec<(String, Vec<String>)> {
         let mut found = Vec::new();
-        collect_targets(self.0.ast(), &mut found);
+        collect_targets(self.expression.ast(), &mut found);
         found
     }
 }
@@ -90,47 +117,68 @@ pub fn truthy(value: Option<Value<'_>>) -> bool {
 /// The arrays and objects of one evaluation's input that the evaluation has met.
 struct Document<'a> {
     me: Weak<Document<'a>>,
-    containers: RefCell<Vec<Value<'a>>>,
-    /// Numbers read whose double does not write back as the same digits, by the double's bits;
-    /// `None` when two different numbers share the double.
-    inexact: RefCell<HashMap<u64, Option<Number<'a>>>>,
+    numbers: Rc<NumberUse>,
+    /// The longest array that is read, where the expression would take quadratic time.
+    max_length: usize,
+    containers: RefCell<Vec<Container<'a>>>,
+    /// Numbers that were given as tokens, in turn.
+    tokens: RefCell<Vec<Number<'a>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Container<'a> {
+    value: Value<'a>,
+    /// How the numbers in it are given; `None`: by the names of its fields.
+    given: Option<Given>,
 }
 
 impl<'a> Document<'a> {
-    fn put(&self, value: Value<'a>, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
+    fn put(&self, value: Value<'a>, given: Given, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
         match value {
             Value::Null => sink.null(),
             Value::Bool(value) => sink.bool(value),
             Value::String(string) => sink.string(string),
-            Value::Number(number) => sink.number(self.double(number)?),
-            Value::Array(_) => sink.array_of(&self.this(), self.member(value)),
-            Value::Object(_) => sink.object_of(&self.this(), self.member(value)),
+            Value::Number(number) => self.put_number(number, given, sink)?,
+            Value::Array(_) => {
+                sink.array_of(&self.this(), self.member(value, Some(given)));
+            }
+            Value::Object(_) => {
+                let inside = (given != Given::Token).then_some(Given::Double);
+                sink.object_of(&self.this(), self.member(value, inside));
+            }
         }
         Ok(())
     }
 
-    fn double(&self, number: Number<'a>) -> Result<f64, String> {
+    fn put_number(
+        &self,
+        number: Number<'a>,
+        given: Given,
+        sink: &mut Sink<'_, 'a>,
+    ) -> Result<(), String> {
         let double = number.to_f64();
-        if double.is_infinite() {
-            return Err("a number is beyond double precision".into());
+        if number.is_exact_f64() && !looks_like_token(double) {
+            sink.number(double);
+            return Ok(());
         }
-        if !number.is_exact_f64() {
-            self.inexact
-                .borrow_mut()
-                .entry(double.to_bits())
-                .and_modify(|kept| {
-                    if kept.is_some_and(|kept| kept.bytes() != number.bytes()) {
-                        *kept = None;
-                    }
-                })
-                .or_insert(Some(number));
+        match given {
+            Given::Token => {
+                let mut tokens = self.tokens.borrow_mut();
+                sink.number(token(tokens.len()));
+                tokens.push(number);
+            }
+            Given::Text if number.is_integer() => sink.string(&number.to_text()),
+            Given::Text | Given::Double if looks_like_token(double.abs()) => {
+                return Err("a number is beyond what can be computed with".into());
+            }
+            Given::Text | Given::Double => sink.number(double),
         }
-        Ok(double)
+        Ok(())
     }
 
-    fn member(&self, container: Value<'a>) -> u32 {
+    fn member(&self, value: Value<'a>, given: Option<Given>) -> u32 {
         let mut containers = self.containers.borrow_mut();
-        containers.push(container);
+        containers.push(Container { value, given });
         (containers.len() - 1) as u32
     }
 
@@ -138,23 +186,31 @@ impl<'a> Document<'a> {
         self.me.upgrade().expect("a document outlives the evaluation that reads it")
     }
 
-    fn container(&self, index: u32) -> Value<'a> {
+    fn container(&self, index: u32) -> Container<'a> {
         self.containers.borrow()[index as usize]
+    }
+
+    /// How the number, or what is in the container, under the field `name` is given.
+    fn of_field(&self, container: Container<'a>, name: &str) -> Given {
+        container.given.unwrap_or_else(|| self.numbers.given(Some(name)))
     }
 }
 
 impl<'a> Sources<'a> for Document<'a> {
     fn read(&self, index: u32, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
-        match self.container(index) {
+        let container = self.container(index);
+        match container.value {
+            Value::Array(array) if array.len() > self.max_length => Err(TOO_LONG.into()),
             Value::Array(array) => {
+                let given = container.given.unwrap_or(Given::Double);
                 sink.reserve(array.len());
-                array.iter().try_for_each(|item| self.put(item, sink))
+                array.iter().try_for_each(|item| self.put(item, given, sink))
             }
             Value::Object(object) => {
                 sink.reserve(object.len());
                 object.iter().try_for_each(|(key, value)| {
                     sink.key(key);
-                    self.put(value, sink)
+                    self.put(value, self.of_field(container, key), sink)
                 })
             }
             _ => Ok(()),
@@ -162,19 +218,21 @@ impl<'a> Sources<'a> for Document<'a> {
     }
 
     fn read_field(&self, index: u32, key: &str, sink: &mut Sink<'_, 'a>) -> Result<bool, String> {
-        if let Some(field) = self.container(index).as_object().and_then(|object| object.get(key)) {
-            self.put(field, sink)?;
+        let container = self.container(index);
+        if let Some(field) = container.value.as_object().and_then(|object| object.get(key)) {
+            self.put(field, self.of_field(container, key), sink)?;
         }
         Ok(true)
     }
 
     fn length(&self, index: u32) -> Option<usize> {
-        self.container(index).as_array().map(|array| array.len())
+        self.container(index).value.as_array().map(|array| array.len())
     }
 
     fn read_item(&self, index: u32, item: usize, sink: &mut Sink<'_, 'a>) -> Result<bool, String> {
-        if let Some(item) = self.container(index).as_array().and_then(|array| array.get(item)) {
-            self.put(item, sink)?;
+        let container = self.container(index);
+        if let Some(item) = container.value.as_array().and_then(|array| array.get(item)) {
+            self.put(item, container.given.unwrap_or(Given::Double), sink)?;
         }
         Ok(true)
     }
@@ -187,7 +245,13 @@ struct Root<'r, 'a> {
 
 impl<'a> Source<'a> for Root<'_, 'a> {
     fn read(&self, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
-        self.value.map_or(Ok(()), |value| self.document.put(value, sink))
+        let Some(value) = self.value else { return Ok(()) };
+        let given = match value {
+            // Fields have names; only what stands under none is given by the whole.
+            Value::Object(_) if !self.document.numbers.is_everything_computed() => Given::Token,
+            _ => self.document.numbers.given(None),
+        };
+        self.document.put(value, given, sink)
     }
 }
 
@@ -195,28 +259,43 @@ impl<'a> Source<'a> for Root<'_, 'a> {
 struct Writer<'w, 'a> {
     document: &'w Rc<Document<'a>>,
     context: &'w Context<'a>,
-    holds_nul: Cell<bool>,
+    /// Bytes of the input that the result may still repeat.
+    room: usize,
+    failed: Option<&'static str>,
 }
 
+const HOLDS_NUL: &str = "the result holds \\u0000, which jsonb cannot store";
+const TOO_LARGE: &str = "the result would exceed the size limit of a result";
+const TOO_LONG: &str = "an array is too long for $distinct";
+
 impl<'a> Writer<'_, 'a> {
-    fn string(&self, value: &str) -> &'a str {
+    fn string(&mut self, value: &str) -> &'a str {
         if value.contains('\0') {
-            self.holds_nul.set(true);
+            self.failed = Some(HOLDS_NUL);
         }
         self.context.arena.alloc_str(value)
     }
 
     fn number(&self, value: f64) -> Tree<'a> {
-        let read = self.document.inexact.borrow().get(&value.to_bits()).copied().flatten();
-        if let Some(number) = read {
-            return Value::Number(number).into();
+        let tokens = self.document.tokens.borrow();
+        if let Some(index) = token_index(value, tokens.len()) {
+            return Value::Number(tokens[index]).into();
         }
-        let Some(bytes) = Number::from_f64(value) else { return Value::Null.into() };
-        let number = Number::from_datum(self.context.arena.alloc_slice_copy(&bytes));
-        if number.is_beyond_exact_integers() {
-            self.context.computed.borrow_mut().push(value.to_bits());
+        let Some(bytes) = Number::computed(value) else { return Value::Null.into() };
+        Value::Number(Number::from_datum(self.context.arena.alloc_slice_copy(&bytes))).into()
+    }
+
+    fn repeat(&mut self, value: Value<'a>) -> Tree<'a> {
+        match self.room.checked_sub(value.size()) {
+            Some(room) => {
+                self.room = room;
+                value.into()
+            }
+            None => {
+                self.failed = Some(TOO_LARGE);
+                Value::Null.into()
+            }
         }
-        Value::Number(number).into()
     }
 }
 
@@ -266,12 +345,14 @@ impl<'a> Builder for Writer<'_, 'a> {
     }
 
     fn input(&mut self, member: Member) -> Option<Tree<'a>> {
-        member.of(self.document).then(|| self.document.container(member.index()).into())
+        let container = member.of(self.document).then(|| self.document.container(member.index()));
+        container.map(|container| self.repeat(container.value))
     }
 }
 
 fn failure(error: &jlens_core::Error) -> Failure {
     let kind = match error.code() {
+        "U1004" if error.message().contains(TOO_LONG) => FailureKind::Limit,
         "D1011" | "D1012" | "D2014" | "D2015" | "D2016" | "U1001" | "U1006" => FailureKind::Limit,
         "U1003" => FailureKind::Cancelled,
         _ => FailureKind::Evaluation,
@@ -279,7 +360,7 @@ fn failure(error: &jlens_core::Error) -> Failure {
     Failure {
         kind,
         code: Some(error.code().to_owned()),
-        message: lower_case(message_without_values(error)),
+        message: message_without_values(error),
         position: error.position(),
         limit: exceeded(error),
     }
@@ -318,12 +399,14 @@ fn message_without_values(error: &jlens_core::Error) -> String {
         (Some(entry), code) if !matches!(code, "U1001" | "U1004" | "D3137" | "D3141") => {
             entry.template
         }
-        _ => return error.message(),
+        // The mapping author's own words.
+        (_, "D3137" | "D3141") => return error.message(),
+        _ => return lower_case(error.message()),
     };
     let token = error.token().unwrap_or_default();
     let mut text =
         template.replace("{{{token}}}", &token).replace("{{token}}", &format!("{token:?}"));
-    for name in ["index", "type", "exp", "functionName"] {
+    for name in ["index", "type", "functionName"] {
         let shown = match error.detail(name) {
             Some(serde_json::Value::String(string)) => string.clone(),
             Some(other) => other.to_string(),
@@ -337,14 +420,20 @@ fn message_without_values(error: &jlens_core::Error) -> String {
     {
         text = text.replace("{{value}}", &limit.to_string());
     }
-    for name in ["value2", "value"] {
+    for name in ["value2", "value", "exp"] {
         text = text.replace(&format!("{{{{{name}}}}}"), "(a value)");
     }
-    text
+    lower_case(text)
+}
+
+/// Calls `f` for a node and all below it. Expressions nest deeper than a stack is.
+fn visit<'n>(node: &'n Node, f: &mut impl FnMut(&'n Node)) {
+    f(node);
+    stack::grow(|| node.for_each_child(|child| visit(child, f)));
 }
 
 fn collect_targets(ast: &Ast, found: &mut Vec<(String, Vec<String>)>) {
-    ast.root.walk(&mut |node| {
+    visit(&ast.root, &mut |node| {
         let NodeKind::Object { pairs } = &node.kind else { return };
         let member = |name: &str| {
             pairs.iter().find_map(|(key, value)| match &key.kind {
@@ -367,7 +456,7 @@ fn collect_targets(ast: &Ast, found: &mut Vec<(String, Vec<String>)>) {
 }
 
 /// The `attribute` that an identifier's object constructor names as a literal.
-fn literal_attribute(node: &jlens_core::Node) -> Option<String> {
+fn literal_attribute(node: &Node) -> Option<String> {
     let NodeKind::Object { pairs } = &node.kind else { return None };
     pairs.iter().find_map(|(key, value)| match (&key.kind, &value.kind) {
         (NodeKind::String { value: key }, NodeKind::String { value }) if key == "attribute" => {

@@ -2,13 +2,13 @@
 
 mod jsonata;
 mod jsonpath;
+mod numbers;
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use bumpalo::Bump;
 
-use crate::jsonb::{Number, Tree, Value, encode};
+use crate::jsonb::{Tree, Value, encode};
 
 pub use jlens_core::CancelToken;
 pub use jsonata::{Jsonata, truthy};
@@ -50,9 +50,8 @@ pub struct Context<'a> {
     pub arena: &'a Bump,
     options: jlens_core::Options,
     bindings: &'a jlens_core::Bindings,
+    limits: Limits,
     cancel: CancelToken,
-    /// Numbers that expressions computed beyond 2^53, by their bits: no identifiers.
-    computed: RefCell<Vec<u64>>,
 }
 
 impl<'a> Context<'a> {
@@ -70,7 +69,7 @@ impl<'a> Context<'a> {
             .now(now)
             .seed(now as u64);
         let bindings = arena.alloc(jlens_core::Bindings::new());
-        Context { arena, options, bindings, cancel, computed: RefCell::default() }
+        Context { arena, options, bindings, limits: limits.clone(), cancel }
     }
 
     /// Whether the call is to stop.
@@ -83,17 +82,12 @@ impl<'a> Context<'a> {
         match tree {
             Tree::Value(value) => Ok(value),
             built => {
-                let bytes =
-                    encode(&built).map_err(|_| Failure::limit("the result is too large"))?;
+                let bytes = encode(&built).map_err(|_| {
+                    Failure::limit("the result is larger than jsonb can hold", None)
+                })?;
                 Ok(Value::from_datum(self.arena.alloc_slice_copy(&bytes)))
             }
         }
-    }
-
-    /// Whether an expression computed this number beyond 2^53, where doubles skip integers.
-    pub fn is_computed(&self, number: Number<'_>) -> bool {
-        let computed = self.computed.borrow();
-        !computed.is_empty() && computed.contains(&number.to_f64().to_bits())
     }
 }
 
@@ -128,7 +122,7 @@ impl Failure {
         Failure { kind, code: None, message: message.into(), position: None, limit: None }
     }
 
-    fn limit(message: impl Into<String>) -> Failure {
-        Failure::new(FailureKind::Limit, message)
+    fn limit(message: impl Into<String>, limit: Option<&'static str>) -> Failure {
+        Failure { limit, ..Failure::new(FailureKind::Limit, message) }
     }
 }

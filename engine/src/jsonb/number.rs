@@ -55,6 +55,38 @@ impl<'a> Number<'a> {
         Number::parse(&value.to_string())
     }
 
+    /// What an expression computed: as [`Number::from_f64`], but integers from 2^53 on, where
+    /// doubles skip some, are marked. The mark is the long form of the header, which PostgreSQL
+    /// uses for numbers of more digits alone; it is the same number to PostgreSQL.
+    pub fn computed(value: f64) -> Option<Vec<u8>> {
+        let bytes = Number::from_f64(value)?;
+        if value.abs() < EXACT_INTEGERS || half(&bytes, 4) & SHORT == 0 {
+            return Some(bytes);
+        }
+        let parts = Number(&bytes).parts();
+        let mut marked = vec![0; 4];
+        let sign = if parts.negative { LONG_NEGATIVE } else { 0 };
+        marked.extend((sign | parts.scale as u16).to_ne_bytes());
+        marked.extend((parts.weight as i16).to_ne_bytes());
+        marked.extend_from_slice(parts.digits);
+        let length = length_word(marked.len());
+        marked[..4].copy_from_slice(&length);
+        Some(marked)
+    }
+
+    /// Whether an expression computed the number, from 2^53 on: it may not be the number meant.
+    pub fn is_inexact(self) -> bool {
+        let parts = self.parts();
+        let fits_short =
+            parts.scale <= usize::from(SHORT_SCALE_MAX) && (-64..=63).contains(&parts.weight);
+        half(self.0, 4) & SHORT == 0 && fits_short
+    }
+
+    /// Whether the number has no digits behind the point.
+    pub fn is_integer(self) -> bool {
+        self.parts().scale == 0
+    }
+
     /// The nearest double; infinite when the number is beyond all doubles.
     pub fn to_f64(self) -> f64 {
         let parts = self.parts();
@@ -73,14 +105,11 @@ impl<'a> Number<'a> {
         let parts = self.parts();
         if let Some((mantissa, power)) = parts.small() {
             // Up to 15 digits every decimal survives a double.
-            return power == parts.scale && (power == 0 || mantissa < 1_000_000_000_000_000);
+            if power == 0 || mantissa < 1_000_000_000_000_000 {
+                return power == parts.scale;
+            }
         }
         Number::from_f64(self.to_f64()).is_some_and(|bytes| bytes == self.0)
-    }
-
-    /// Whether the number is an integer beyond 2^53, where neighbouring integers share a double.
-    pub fn is_beyond_exact_integers(self) -> bool {
-        self.to_f64().abs() > EXACT_INTEGERS
     }
 
     /// The number as text with all its digits, as PostgreSQL prints it.

@@ -82,6 +82,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The bytes that a copy of the value takes, about.
+    pub fn size(self) -> usize {
+        match self {
+            Value::Null | Value::Bool(_) => 1,
+            Value::Number(number) => number.bytes().len(),
+            Value::String(string) => string.len(),
+            Value::Array(array) => array.bytes().len(),
+            Value::Object(object) => object.bytes().len(),
+        }
+    }
+
     /// The name of the value's JSON type, for messages.
     pub fn type_name(self) -> &'static str {
         match self {

@@ -142,8 +142,8 @@ impl Compiler {
         let items = self.optional_jsonata(object, at);
         let enabled = self.enabled(object, at);
         let fields = self.fields(object, at);
-        if let (Some(ids), Some(fields)) = (&unique_ids, &fields) {
-            self.unmapped_identifiers(ids, fields, at);
+        if let Some(ids) = &unique_ids {
+            self.unmapped_identifiers(ids, object, at);
         }
         Some(Entity {
             schema: schema?,
@@ -180,11 +180,17 @@ impl Compiler {
         Some(names)
     }
 
-    fn unmapped_identifiers(&mut self, ids: &[String], fields: &[Field], at: &At<'_>) {
+    fn unmapped_identifiers(&mut self, ids: &[String], object: Object<'_>, at: &At<'_>) {
+        // As they stand: a field with a mistake maps its attribute all the same.
+        let Some(fields) = object.get("fields").and_then(Value::as_array) else { return };
+        let mapped: Vec<&str> = fields
+            .iter()
+            .filter_map(|field| field.as_object()?.get("attribute")?.as_str())
+            .collect();
         let at_ids = at.key("unique_ids");
         for (i, id) in ids.iter().enumerate() {
-            if fields.iter().all(|field| field.attribute != *id) {
-                let near = nearest(id, fields.iter().map(|field| field.attribute.as_str()));
+            if !mapped.contains(&id.as_str()) {
+                let near = nearest(id, mapped.iter().copied());
                 self.warning(
                     "UNIQUE_ID_UNMAPPED",
                     &at_ids.index(i),

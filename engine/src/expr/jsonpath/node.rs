@@ -1,0 +1,175 @@
+//! The payload as the query engine reads it: a tree, each node knowing the value it stands for.
+
+use std::borrow::Cow;
+
+use jsonpath_rust::query::queryable::Queryable;
+
+use super::cost::{MAX_NESTING, MAX_VISITS, Size};
+use crate::expr::Failure;
+use crate::jsonb::{Value, key_order};
+
+/// A value as the query engine reads it.
+#[derive(Debug, Clone)]
+pub(super) struct Node<'a> {
+    content: Content<'a>,
+    /// The value it stands for; none for what the query engine makes.
+    pub(super) origin: Option<Value<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Content<'a> {
+    Null,
+    Bool(bool),
+    Number(f64),
+    String(Cow<'a, str>),
+    Array(Vec<Node<'a>>),
+    /// In [`key_order`].
+    Object(Vec<(&'a str, Node<'a>)>),
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn read(
+        value: Value<'a>,
+        nesting: usize,
+        size: &mut Size,
+    ) -> Result<Node<'a>, Failure> {
+        size.nodes += 1;
+        size.nesting = size.nesting.max(nesting);
+        if nesting > MAX_NESTING {
+            let message = format!("the payload nests more than {MAX_NESTING} levels deep");
+            return Err(Failure::limit(message, None));
+        }
+        if f64::from(size.nodes) > MAX_VISITS {
+            return Err(Failure::limit("the payload has too many values", None));
+        }
+        let content = match value {
+            Value::Null => Content::Null,
+            Value::Bool(value) => Content::Bool(value),
+            Value::Number(number) => Content::Number(number.to_f64()),
+            Value::String(string) => Content::String(string.into()),
+            Value::Array(array) => Content::Array(
+                array
+                    .iter()
+                    .map(|item| Node::read(item, nesting + 1, size))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Object(object) => Content::Object(
+                object
+                    .iter()
+                    .map(|(key, value)| Ok((key, Node::read(value, nesting + 1, size)?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+        };
+        Ok(Node { content, origin: Some(value) })
+    }
+}
+
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.content == other.content
+    }
+}
+
+impl Default for Node<'_> {
+    fn default() -> Self {
+        Queryable::null()
+    }
+}
+
+impl<'a> From<Content<'a>> for Node<'a> {
+    fn from(content: Content<'a>) -> Self {
+        Node { content, origin: None }
+    }
+}
+
+impl From<&str> for Node<'_> {
+    fn from(value: &str) -> Self {
+        Content::String(value.to_owned().into()).into()
+    }
+}
+
+impl From<String> for Node<'_> {
+    fn from(value: String) -> Self {
+        Content::String(value.into()).into()
+    }
+}
+
+impl From<bool> for Node<'_> {
+    fn from(value: bool) -> Self {
+        Content::Bool(value).into()
+    }
+}
+
+impl From<i64> for Node<'_> {
+    fn from(value: i64) -> Self {
+        Content::Number(value as f64).into()
+    }
+}
+
+impl From<f64> for Node<'_> {
+    fn from(value: f64) -> Self {
+        Content::Number(value).into()
+    }
+}
+
+impl From<Vec<Self>> for Node<'_> {
+    fn from(value: Vec<Self>) -> Self {
+        Content::Array(value).into()
+    }
+}
+
+impl Queryable for Node<'_> {
+    fn get(&self, key: &str) -> Option<&Self> {
+        let Content::Object(members) = &self.content else { return None };
+        let at = members.binary_search_by(|(name, _)| key_order(name, key)).ok()?;
+        Some(&members[at].1)
+    }
+
+    fn as_array(&self) -> Option<&Vec<Self>> {
+        match &self.content {
+            Content::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn as_object(&self) -> Option<Vec<(&str, &Self)>> {
+        match &self.content {
+            Content::Object(members) => {
+                Some(members.iter().map(|(key, node)| (*key, node)).collect())
+            }
+            _ => None,
+        }
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        match &self.content {
+            Content::String(string) => Some(string),
+            _ => None,
+        }
+    }
+
+    fn as_i64(&self) -> Option<i64> {
+        match self.content {
+            Content::Number(number) if number.fract() == 0.0 => Some(number as i64),
+            _ => None,
+        }
+    }
+
+    fn as_f64(&self) -> Option<f64> {
+        match self.content {
+            Content::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn as_bool(&self) -> Option<bool> {
+        match self.content {
+            Content::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn null() -> Self {
+        Content::Null.into()
+    }
+}

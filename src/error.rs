@@ -57,6 +57,16 @@ pub struct Told {
 }
 
 impl Failure {
+    /// An error of the engine with its place in front of the message.
+    pub fn within(self, place: &str) -> Failure {
+        match self {
+            Failure::Engine(error) => {
+                Failure::Engine(Error { message: format!("{place}: {}", error.message), ..error })
+            }
+            other => other,
+        }
+    }
+
     /// The failure as it is raised. The code stands at the front of DETAIL.
     pub fn report(self) -> Report {
         let told = self.tell();

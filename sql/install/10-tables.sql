@@ -34,6 +34,8 @@ CREATE TABLE erp.entity_key (
     CHECK (cardinality(columns) = cardinality(attributes))
 );
 COMMENT ON TABLE erp.entity_key IS 'Key sets: the identifiers that together find an entity of a type';
+COMMENT ON COLUMN erp.entity_type.created_at IS 'when the slug was bound';
+COMMENT ON COLUMN erp.entity_key.slug IS 'the entity type';
 COMMENT ON COLUMN erp.entity_key.attributes IS 'the identifying attributes';
 COMMENT ON COLUMN erp.entity_key.columns IS 'the table''s column for each attribute';
 COMMENT ON COLUMN erp.entity_key.is_unique IS 'whether entities are upserted by it; otherwise only relations look entities up by it, and it need not be unique';

@@ -12,7 +12,11 @@ BEGIN
         WHILE octet_length(kept) > 54 LOOP
             kept := left(kept, -1);
         END LOOP;
-        name := kept || '_' || left(md5(wanted), 8);
+        name := wanted;
+        LOOP
+            name := kept || '_' || left(md5(name), 8);
+            EXIT WHEN name <> ALL (taken);
+        END LOOP;
     END IF;
     RETURN name;
 END
@@ -79,6 +83,10 @@ BEGIN
     END IF;
     IF in_schema IS NULL THEN
         RAISE EXCEPTION 'no schema has been selected to create in' USING ERRCODE = 'invalid_schema_name';
+    ELSIF in_schema LIKE 'pg\_temp\_%' THEN
+        RAISE EXCEPTION 'the table of an entity type cannot be temporary'
+            USING ERRCODE = 'feature_not_supported',
+                  HINT = 'SET search_path to a schema of the database.';
     END IF;
 
     SELECT c.oid INTO bound
@@ -124,7 +132,12 @@ BEGIN
             FOR old_index IN
                 SELECT i.indexrelid::regclass
                 FROM pg_index AS i
-                WHERE i.indrelid = bound AND (NOT i.indisunique OR i.indpred IS NOT NULL)
+                JOIN pg_class AS c ON c.oid = i.indexrelid
+                JOIN pg_am AS m ON m.oid = c.relam
+                -- Those of erp._key_indexes, which the new one makes useless.
+                WHERE i.indrelid = bound AND m.amname = 'btree' AND c.reloptions IS NULL
+                  AND (NOT i.indisunique AND i.indpred IS NULL
+                       OR i.indisunique AND pg_get_expr(i.indpred, i.indrelid) = 'stub')
                   AND ARRAY(SELECT a.attname::text
                             FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(number, n)
                             JOIN pg_attribute AS a ON a.attrelid = bound AND a.attnum = u.number
@@ -187,6 +200,9 @@ DECLARE
     sets jsonb := jsonb_build_array(jsonb_build_object(
         'attributes', to_jsonb(coalesce(unique_ids, '{}')), 'is_unique', coalesce(for_upsert, true)));
 BEGIN
+    IF array_ndims(unique_ids) > 1 THEN
+        RAISE EXCEPTION 'unique_ids must have one dimension' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     FOR statement IN SELECT s FROM erp._entity_statements(slug, sets, in_schema) AS s LOOP
         EXECUTE statement;
     END LOOP;

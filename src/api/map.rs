@@ -64,6 +64,9 @@ pub fn map(call: Call) -> Result<Datum, Failure> {
         Some(at) => at.value() as i64,
         None => unsafe { pg_sys::GetCurrentTransactionStartTimestamp() },
     };
+    if matches!(at, i64::MIN | i64::MAX) {
+        return Err(Failure::Argument { message: "at must be a finite time".into() });
+    }
     let mapper = Mapper::new(mapping_argument(call, 0)?, at)?;
     let event_name = event_name_argument(call, 1, &arena)?;
     let payload = payload_argument(call, 2, &arena)?;

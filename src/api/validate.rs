@@ -18,7 +18,7 @@ pub fn validate(call: Call) -> Result<Datum, Failure> {
     let document = mapping_argument(call, 0)?;
     let compiled = compile(Value::from_datum(document));
     let mut problems = compiled.problems;
-    if let Some(mapping) = &compiled.mapping {
+    if let Some(mapping) = compiled.mapping.as_ref().or(compiled.understood.as_ref()) {
         problems.extend(not_applied(mapping));
         problems.extend(connected(|| unprepared(mapping))?);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bumpalo::Bump;
+use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::Value;
 use erp_engine::map::Mapped;
 use hashbrown::HashSet;
@@ -38,11 +39,19 @@ pub enum Stop {
     Failed(Failure),
     /// What was decided no longer fits the tables.
     Restart,
+    /// The events can only be written one after the other.
+    Entangled,
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Stop {
         Stop::Failed(failure)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error.into())
     }
 }
 
@@ -79,6 +88,7 @@ pub fn with_retries<T>(mut call: impl FnMut(u32) -> Result<T, Stop>) -> Result<T
         };
         match stop {
             Stop::Failed(failure) if tried >= tries(&failure) => return Err(failure),
+            Stop::Entangled => return Err(entangled().into()),
             Stop::Restart if tried >= TRIES => {
                 let message = "the entities kept changing while the event was applied";
                 return Err(Failure::Contended { message: message.into() });
@@ -125,9 +135,7 @@ pub fn apply_chunk<'a>(
         let request = map(*event).and_then(|mapped| request(mapped, &mut types, arena));
         match request {
             Err(failure) if on_error == OnError::Raise => {
-                // An earlier event that fails is told first.
-                chunk.decide(&types, &asked)?;
-                return Err(failure.into());
+                return Err(chunk.first_failure(&types, &asked, failure));
             }
             request => asked.push((*event, request)),
         }
@@ -151,19 +159,27 @@ impl<'a> Chunk<'a> {
         asked: &[Asked<'a>],
         found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
     ) -> Result<(), Stop> {
-        if self.on_error == OnError::Raise {
-            return Ok(self.decide_and_write(types, asked)?.report(asked, found)?);
-        }
         for tried in 1.. {
-            let failure = match subtransaction(|| self.decide_and_write(types, asked)) {
-                Ok(decided) => return Ok(decided.report(asked, found)?),
-                Err(Stop::Failed(failure)) if !ends_the_call(&failure) => failure,
-                Err(stop) => return Err(stop),
+            let written = match self.on_error {
+                OnError::Raise => self.decide_and_write(types, asked),
+                OnError::Continue => subtransaction(|| self.decide_and_write(types, asked)),
+            };
+            let failure = match (written, asked) {
+                (Ok(decided), _) => return Ok(decided.report(asked, found)?),
+                (Err(Stop::Entangled), [_]) => entangled().into(),
+                (Err(Stop::Entangled), _) => break,
+                (Err(Stop::Failed(failure)), _)
+                    if self.on_error == OnError::Continue && !ends_the_call(&failure) =>
+                {
+                    failure
+                }
+                (Err(stop), _) => return Err(stop),
             };
             match asked {
-                [(event, _)] if tried >= tries(&failure) => {
+                [(event, _)] if self.on_error == OnError::Continue && tried >= tries(&failure) => {
                     return Ok(found(Applied::Failed { event: *event, error: &failure })?);
                 }
+                [_] if self.on_error == OnError::Raise => return Err(failure.into()),
                 [_] => {}
                 _ => break,
             }
@@ -189,6 +205,9 @@ impl<'a> Chunk<'a> {
                 needed.insert(lock, joined);
             }
             if needed == held {
+                if decided.entities.is_entangled() {
+                    return Err(Stop::Entangled);
+                }
                 let written = write(&decided.entities, self.now, self.arena)?;
                 return Ok(Decided { written, ..decided });
             }
@@ -199,24 +218,46 @@ impl<'a> Chunk<'a> {
         }
     }
 
+    /// The failure of an event, unless one of those before it fails in the tables: then that
+    /// one came first.
+    fn first_failure(&self, types: &Types<'a>, before: &[Asked<'a>], failure: Failure) -> Stop {
+        if before.is_empty() {
+            return failure.into();
+        }
+        match self.apply(types, before, &mut |_| Ok(())) {
+            Ok(()) => failure.into(),
+            Err(earlier) => earlier,
+        }
+    }
+
     fn decide(&self, types: &Types<'a>, asked: &[Asked<'a>]) -> Result<Decided<'a>, Stop> {
         let requests: Vec<&Request<'a>> =
             asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
         let found = resolve(types, &requests, self.arena)?;
         let mut entities = found.entities;
         let mut outcomes = Vec::with_capacity(requests.len());
-        for request in requests {
+        for (at, request) in requests.into_iter().enumerate() {
             let outcome = entities
                 .check_given(request, &found.given)
                 .map_err(Failure::from)
                 .and_then(|()| entities.apply(request));
             match outcome {
-                Err(failure) if self.on_error == OnError::Raise => return Err(failure.into()),
+                Err(failure) if self.on_error == OnError::Raise => {
+                    return Err(self.first_failure(types, &asked[..at], failure));
+                }
                 outcome => outcomes.push(outcome),
             }
         }
         Ok(Decided { entities, outcomes, written: Written::default() })
     }
+}
+
+fn entangled() -> Error {
+    Error::new(
+        Code::UniqueIdMultipleMatches,
+        "the event gives two entities the same identifiers, or takes all of one's away",
+    )
+    .hint("Send what it says of the two entities as two events.")
 }
 
 /// Whether a failure is none of a single event: a deadlock or serialization failure, a cancel

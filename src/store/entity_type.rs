@@ -29,6 +29,10 @@ pub struct EntityType {
     pub table: Oid,
     pub on_missing: OnMissing,
     pub key_sets: Vec<KeySet>,
+    /// Whether rows that are there are updated by id alone. `INSERT … ON CONFLICT` proposes a row
+    /// of the patch's attributes, which a policy, a trigger or a NOT NULL column of the user's
+    /// may refuse although the row as it will be is fine.
+    pub is_written_by_id: bool,
     /// The attributes of all key sets, each once.
     pub identifiers: Vec<String>,
     /// The table's qualified name, quoted.
@@ -320,6 +324,7 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         slug: slug.to_owned(),
         table,
         on_missing,
+        is_written_by_id: row.bool(6),
         key_sets,
         identifiers,
         name: name.to_owned(),
@@ -368,6 +373,8 @@ fn watch_for_changes() {
         // SAFETY: the callback lives as long as the library, which is never unloaded.
         unsafe {
             pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), Datum::null());
+            let schemas = pg_sys::SysCacheIdentifier::NAMESPACEOID as i32;
+            pg_sys::CacheRegisterSyscacheCallback(schemas, Some(schema_changed), Datum::null());
         }
         WATCHES.set(true);
     }
@@ -386,6 +393,12 @@ unsafe extern "C-unwind" fn relation_changed(_argument: Datum, relation: Oid) {
     if relation == pg_sys::InvalidOid || is_binding || concerns_us().unwrap_or(true) {
         let _ = IS_STALE.try_with(|stale| stale.set(true));
     }
+}
+
+/// A schema was renamed, perhaps.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn schema_changed(_argument: Datum, _cache: i32, _hash: u32) {
+    let _ = IS_STALE.try_with(|stale| stale.set(true));
 }
 
 /// Makes every session read the bindings again once this transaction commits. `table` is

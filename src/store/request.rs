@@ -123,7 +123,10 @@ fn upsert<'a>(
             Attribute::Relation(relation) => relation
                 .targets
                 .iter()
-                .map(|target| link(target.clone(), types, arena))
+                .map(|target| {
+                    link(target.clone(), types, arena)
+                        .map_err(|failure| failure.within(&format!("{}.{name}", entity.schema)))
+                })
                 .collect::<Result<_, Failure>>()?,
         });
     }

@@ -449,7 +449,9 @@ impl<'a> WorkingSet<'a> {
         let mut items = Vec::with_capacity(targets.len());
         for link in targets {
             let address = (link.ty, link.set, link.key);
-            let to = match (self.find(address)?, self.types[link.ty].on_missing) {
+            let found =
+                self.find(address).map_err(|error| self.in_attribute(from, attribute, error))?;
+            let to = match (found, self.types[link.ty].on_missing) {
                 (Some(index), _) => index,
                 (None, OnMissing::Create) => self.add_stub(link, stubs)?,
                 (None, OnMissing::Skip) => continue,
@@ -478,15 +480,20 @@ impl<'a> WorkingSet<'a> {
         Ok(index)
     }
 
+    fn in_attribute(&self, from: usize, attribute: &str, error: Error) -> Error {
+        let slug = &self.types[self.entities[from].ty].slug;
+        Error { message: format!("{slug}.{attribute}: {}", error.message), ..error }
+    }
+
     fn missing(&self, from: usize, attribute: &str, link: &Link<'a>) -> Error {
-        let from = &self.types[self.entities[from].ty].slug;
         let ty = &self.types[link.ty];
         let message = format!(
-            "{from}.{attribute}: no entity of \"{}\" matches ({})",
+            "no entity of \"{}\" matches ({})",
             ty.slug,
             ty.key_sets[link.set].attributes.join(", ")
         );
-        Error::new(Code::EntityReferenceNotFound, message).hint(format!(
+        let error = Error::new(Code::EntityReferenceNotFound, message);
+        self.in_attribute(from, attribute, error).hint(format!(
             "Apply the event that creates it first, or let relations create it: UPDATE \
              erp.entity_type SET on_missing = 'create' WHERE slug = '{}';",
             ty.slug.replace('\'', "''")
@@ -572,13 +579,40 @@ impl<'a> WorkingSet<'a> {
         Ok(())
     }
 
-    /// The key under which the entity's row can be upserted: the one it has, or will be created
-    /// with, and keeps.
+    /// The key under which an entity can be upserted. A row that is there has the key already,
+    /// and gives up no key by which others are upserted: those are written by id, first.
     pub fn key_to_write(&self, entity: &Entity<'a>) -> Option<(usize, Key<'a>)> {
+        let ty = &self.types[entity.ty];
         let (set, key) = entity.via?;
-        let has = |identifiers| self.key(entity.ty, set, identifiers) == Some(key);
-        let is_there = entity.is_new || has(&entity.row_identifiers);
-        (is_there && has(&entity.identifiers)).then_some((set, key))
+        if entity.is_new {
+            let unique = (0..ty.key_sets.len()).filter(|set| ty.key_sets[*set].is_unique);
+            let mut sets = std::iter::once(set).chain(unique.filter(|_| !entity.stub));
+            return sets
+                .find_map(|set| Some((set, self.key(entity.ty, set, &entity.identifiers)?)));
+        }
+        let in_row = |set| self.key(entity.ty, set, &entity.row_identifiers);
+        let keeps = |set| {
+            let before = in_row(set);
+            before.is_none() || before == self.key(entity.ty, set, &entity.identifiers)
+        };
+        let keeps_all = (0..ty.key_sets.len()).filter(|set| ty.key_sets[*set].is_unique).all(keeps);
+        let is_upserted = !ty.is_written_by_id && keeps_all && in_row(set) == Some(key);
+        is_upserted.then_some((set, key))
+    }
+
+    /// Whether two entities would have the same key of a unique key set, or one that is new
+    /// none at all: only the tables can tell what comes of it, an event at a time.
+    pub fn is_entangled(&self) -> bool {
+        let is_shared = |((ty, set, _), found): (&Address<'a>, &Vec<usize>)| {
+            let is_unique = self.types[*ty].key_sets[*set].is_unique;
+            is_unique
+                && found.iter().filter(|index| self.entities[**index].write).count() > 0
+                && found.len() > 1
+        };
+        let is_lost = |entity: &Entity<'a>| {
+            entity.is_new && entity.write && self.key_to_write(entity).is_none()
+        };
+        self.by_key.iter().any(is_shared) || self.entities.iter().any(is_lost)
     }
 }
 

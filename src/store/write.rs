@@ -56,7 +56,7 @@ pub fn write<'a>(
                 None => {}
             }
         }
-        table.update_by_id(by_id)?;
+        table.update_by_id(by_id, &mut written)?;
         for (set, rows) in by_set.into_iter().enumerate() {
             table.insert(set, rows, &mut written)?;
         }
@@ -79,7 +79,7 @@ struct Keyed<'a> {
 }
 
 impl<'a> Table<'_, 'a> {
-    fn update_by_id(&self, mut rows: Vec<usize>) -> Result<(), Stop> {
+    fn update_by_id(&self, mut rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -96,8 +96,22 @@ impl<'a> Table<'_, 'a> {
             ],
             Access::Write,
         )?;
-        // A row is gone, or a stub was completed by somebody else: decide anew.
-        if found.len() == rows.len() { Ok(()) } else { Err(Stop::Restart) }
+        if found.len() == rows.len() {
+            return Ok(());
+        }
+        let ids = |rows: &Rows| rows.iter().filter_map(|row| row.uuid(1)).collect::<HashSet<_>>();
+        let updated = ids(&found);
+        rows.retain(|index| !updated.contains(&uuid(entity(index).id)));
+        let asked = array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id)));
+        let there = ids(&self.ty.find_by_id()?.execute(&[asked], Access::Write)?);
+        for index in rows {
+            // A row is gone, or a stub was completed by somebody else: decide anew.
+            if entity(&index).was_stub || !there.contains(&uuid(entity(&index).id)) {
+                return Err(Stop::Restart);
+            }
+            written.untouched.insert(index);
+        }
+        Ok(())
     }
 
     fn insert(

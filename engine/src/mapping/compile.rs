@@ -14,6 +14,8 @@ use crate::jsonb::{Object, Value};
 pub struct Compiled {
     /// The mapping, unless a problem is an error.
     pub mapping: Option<Mapping>,
+    /// What could be understood of it, if a problem is an error.
+    pub understood: Option<Mapping>,
     /// In the order of the document's walk.
     pub problems: Vec<Problem>,
 }
@@ -25,8 +27,11 @@ pub fn compile(document: Value<'_>) -> Compiled {
     let events = compiler.document(document);
     let problems = compiler.problems;
     let is_usable = problems.iter().all(|problem| problem.severity != Severity::Error);
-    let mapping = events.filter(|_| is_usable).map(|events| Mapping { events });
-    Compiled { mapping, problems }
+    let understood = events.map(|events| Mapping { events });
+    match is_usable {
+        true => Compiled { mapping: understood, understood: None, problems },
+        false => Compiled { mapping: None, understood, problems },
+    }
 }
 
 const DOCUMENT_KEYS: &[&str] = &["version", "mapping"];
@@ -266,7 +271,8 @@ impl Compiler {
             }
             None => self.source(object, at, "relations").map(FieldValue::Source),
         };
-        Some(Field { attribute: attribute?, enabled: enabled?, value: value? })
+        let pointer = at.pointer();
+        Some(Field { attribute: attribute?, enabled: enabled?, value: value?, pointer })
     }
 
     /// The source that counts when several stand there: `constant`, then `jsonataExpression`,

@@ -111,6 +111,8 @@ pub struct Field {
     pub attribute: String,
     pub enabled: Enabled,
     pub value: FieldValue,
+    /// Where it stands in the document, as a JSON Pointer.
+    pub pointer: String,
 }
 
 /// Where a field's value comes from.

@@ -37,9 +37,9 @@ fn of_entity(entity: &Entity) -> Vec<KeySetUse> {
         let names = unique_ids.iter().map(|id| id.attribute.clone()).collect();
         uses.push(looked_up(schema, names, format!("{}/scope", entity.pointer)));
     }
-    for (i, field) in entity.fields.iter().enumerate() {
+    for field in &entity.fields {
         let FieldValue::Relations(relations) = &field.value else { continue };
-        let pointer = format!("{}/fields/{i}/relations", entity.pointer);
+        let pointer = format!("{}/relations", field.pointer);
         match &relations.items {
             RelationItems::Listed(items) => {
                 for (j, item) in items.iter().enumerate() {

@@ -280,7 +280,7 @@ pub fn create_hint(slug: &str, unique_ids: &[&str], purpose: Purpose) -> String 
 
 /// The hint `mend`, after the slug of `known` that `slug` may have been meant to be.
 pub fn or_near(slug: &str, known: &[&str], mend: String) -> String {
-    match nearest(slug, known.iter().copied()) {
+    match nearest(slug, known.iter().copied().filter(|known| *known != slug)) {
         Some(near) => format!("Did you mean \"{near}\"? Otherwise: {mend}"),
         None => mend,
     }

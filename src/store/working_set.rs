@@ -31,6 +31,9 @@ pub struct Entity<'a> {
     pub is_deleted: bool,
     /// Whether its row in the table is a stub.
     pub was_stub: bool,
+    was_deleted: bool,
+    /// The attributes of its row.
+    row_attributes: Option<Object<'a>>,
     /// The attributes as they will be; `None` when nothing but the id was read.
     pub attributes: Option<Object<'a>>,
     /// What the type's identifiers will be.
@@ -60,6 +63,15 @@ pub enum Action {
     Stubbed,
     Completed,
     Restored,
+}
+
+impl Entity<'_> {
+    /// Whether its row will be another one than it is, all events taken together.
+    pub fn differs_from_row(&self) -> bool {
+        let same = |(now, row): (Object<'_>, Object<'_>)| now.bytes() == row.bytes();
+        let is_same = self.attributes.zip(self.row_attributes).is_some_and(same);
+        !is_same || self.was_stub != self.stub || self.was_deleted != self.is_deleted
+    }
 }
 
 impl Action {
@@ -133,6 +145,8 @@ impl<'a> WorkingSet<'a> {
                 stub,
                 is_deleted,
                 was_stub: stub,
+                was_deleted: is_deleted,
+                row_attributes: None,
                 attributes: None,
                 identifiers: Vec::new(),
                 row_identifiers: Vec::new(),
@@ -154,6 +168,7 @@ impl<'a> WorkingSet<'a> {
                 .collect::<Vec<_>>();
             self.entities[index].row_identifiers = self.entities[index].identifiers.clone();
             self.entities[index].attributes = Some(attributes);
+            self.entities[index].row_attributes = Some(attributes);
         }
         let at = self.by_key.entry(address).or_default();
         if !at.contains(&index) {
@@ -316,6 +331,8 @@ impl<'a> WorkingSet<'a> {
             stub,
             is_deleted: false,
             was_stub: false,
+            was_deleted: false,
+            row_attributes: None,
             attributes: None,
             identifiers: Vec::new(),
             row_identifiers: Vec::new(),

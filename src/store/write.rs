@@ -150,7 +150,9 @@ impl<'a> Table<'_, 'a> {
         self.look_up(set, &unseen, &mut actual)?;
         for (row, proposed) in rows.iter().zip(ids) {
             let Some(id) = actual.get(row.key) else {
-                written.untouched.insert(row.index);
+                if entity(row).differs_from_row() {
+                    written.untouched.insert(row.index);
+                }
                 continue;
             };
             if *id != entity(row).id {

@@ -392,6 +392,7 @@ impl Compiler {
             if !seen.insert(identifier.attribute.clone()) {
                 let message = format!("\"{}\" is named twice", identifier.attribute);
                 self.error("VALUE_INVALID", &at, message);
+                continue;
             }
             identifiers.push(identifier);
         }

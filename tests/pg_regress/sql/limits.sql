@@ -1,0 +1,67 @@
+-- Expressions run under limits, which are settings. Each ends with MP010 and names its setting.
+CREATE FUNCTION computing(expression text) RETURNS jsonb LANGUAGE sql
+    RETURN changed(jsonb_build_object('entity_schema', 'contact', 'unique_ids', '["id"]'::jsonb,
+        'fields', jsonb_build_array(jsonb_build_object('attribute', 'x', 'jsonataExpression', expression))));
+
+SET erp_toolkit.expression_max_steps = 1000;
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('$map([1..1000], function($i) { $i * $i })'), 'Changed', '{}') $$) \gx
+RESET erp_toolkit.expression_max_steps;
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('$map([1..1000], function($i) { $i * $i })'), 'Changed', '{}') $$) \gx
+
+SET erp_toolkit.expression_timeout = '10ms';
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_map(computing('$reduce([1..10000], function($a, $b) { $a + $sum([1..1000]) })'), 'Changed', '{}') $$) \gx
+RESET erp_toolkit.expression_timeout;
+
+SET erp_toolkit.expression_max_depth = 10;
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('($f := function($n) { $n = 0 ? 0 : 1 + $f($n - 1) }; $f(20))'), 'Changed', '{}') $$) \gx
+RESET erp_toolkit.expression_max_depth;
+SELECT state FROM failure($$ SELECT * FROM erp_map(computing('($f := function($n) { $n = 0 ? 0 : 1 + $f($n - 1) }; $f(20))'), 'Changed', '{}') $$);
+
+SET erp_toolkit.expression_max_string_length = '1kB';
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('$pad("", 2000, "x") & "y"'), 'Changed', '{}') $$) \gx
+RESET erp_toolkit.expression_max_string_length;
+
+SET erp_toolkit.expression_max_array_length = 10;
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('[1..11]'), 'Changed', '{}') $$) \gx
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('$append(items, items)'), 'Changed', '{"items": [1, 2, 3, 4, 5, 6]}') $$) \gx
+-- An array that is handed through is not built.
+SELECT jsonb_array_length(attributes -> 'x') AS items FROM erp_map(computing('items'), 'Changed', '{"items": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}');
+RESET erp_toolkit.expression_max_array_length;
+
+SET erp_toolkit.expression_max_result_size = '1kB';
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('[1..1000]'), 'Changed', '{}') $$) \gx
+RESET erp_toolkit.expression_max_result_size;
+
+-- Endless recursion and endless loops end by themselves.
+SELECT expression, state, message, hint
+FROM unnest(ARRAY['($f := function($n) { 1 + $f($n) }; $f(1))', '($f := function($n) { $f($n) }; $f(1))',
+                  '$pad("x", 1e9)', '[1..1e9]', '($f := function($s) { $f($s & $s) }; $f("xxxxxxxx"))']) WITH ORDINALITY AS e(expression, n),
+     failure(format('SELECT * FROM erp_map(%L, %L, %L)', computing(expression), 'Changed', '{}'))
+ORDER BY n;
+
+-- statement_timeout and cancel work inside an expression.
+SET erp_toolkit.expression_max_steps = 2147483647;
+SET statement_timeout = '100ms';
+SELECT * FROM erp_map(computing('($f := function($n) { $f($n + 1) }; $f(1))'), 'Changed', '{}');
+RESET statement_timeout;
+RESET erp_toolkit.expression_max_steps;
+SELECT 'the session goes on' AS after_the_timeout;
+
+-- Expressions that nest, or are long, beyond reason are problems of the mapping.
+SELECT left(expression, 5) AS expression, state, left(detail, 250) AS detail
+FROM unnest(ARRAY[repeat('(', 30000) || '1' || repeat(')', 30000), repeat('[', 30000) || '1' || repeat(']', 30000), repeat('-', 60000) || '1',
+                  repeat('a.', 30000) || 'a', repeat('1+', 30000) || '1', repeat('a?', 30000) || '1', repeat('a', 70000)]) WITH ORDINALITY AS e(expression, n),
+     failure(format('SELECT * FROM erp_map(%L, %L, %L)', computing(expression), 'Changed', '{}'))
+ORDER BY n;
+SELECT left(field, 9) AS field, state, left(detail, 250) AS detail
+FROM unnest(ARRAY['$' || repeat('[?@.a', 30) || repeat(']', 30), '$' || repeat('.a', 600), '$' || repeat('.a', 400)]) WITH ORDINALITY AS f(field, n),
+     failure(format('SELECT * FROM erp_map(%L, %L, %L)',
+         changed(jsonb_build_object('entity_schema', 'contact', 'unique_ids', '["id"]'::jsonb,
+             'fields', jsonb_build_array(jsonb_build_object('attribute', 'x', 'field', field)))), 'Changed', '{}'))
+ORDER BY n;
+-- A path that would visit too much of a payload
+SELECT * FROM failure($$ SELECT * FROM erp_map(
+    changed('{"entity_schema": "contact", "unique_ids": ["id"], "fields": [{"attribute": "x", "field": "$..[?@..[?@..a]]"}]}'),
+    'Changed', (SELECT jsonb_object_agg('k' || n, '[[1]]'::jsonb) FROM generate_series(1, 5000) AS n)) $$) \gx
+
+DROP FUNCTION computing;

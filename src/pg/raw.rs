@@ -30,6 +30,7 @@ unsafe extern "C-unwind" {
     pub fn RollbackAndReleaseCurrentSubTransaction();
     pub fn CommandCounterIncrement();
     pub fn GetTransactionSnapshot() -> Snapshot;
+    pub fn GetLatestSnapshot() -> Snapshot;
     pub fn PushActiveSnapshot(snapshot: Snapshot);
     pub fn PopActiveSnapshot();
     pub fn LockAcquire(

@@ -37,6 +37,23 @@ pub fn in_one_snapshot<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) ->
     }
 }
 
+/// Runs `f` with a snapshot of what is committed now, whatever the isolation level.
+pub fn in_latest_snapshot<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    // SAFETY: as in `in_one_snapshot`.
+    unsafe {
+        attempt(|| raw::PushActiveSnapshot(raw::GetLatestSnapshot()))?;
+        let result = f()?;
+        attempt(|| raw::PopActiveSnapshot())?;
+        Ok(result)
+    }
+}
+
+/// Whether the transaction sees one snapshot throughout: REPEATABLE READ or SERIALIZABLE.
+pub fn keeps_one_snapshot() -> bool {
+    // SAFETY: set when the transaction starts.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
 /// A prepared statement that is kept until it is dropped.
 pub struct Statement {
     plan: SPIPlanPtr,

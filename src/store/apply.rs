@@ -12,7 +12,7 @@ use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::request::{Request, Types, request};
-use super::resolve::resolve;
+use super::resolve::{check_unseen, resolve};
 use super::working_set::{Action, Outcome, WorkingSet};
 use super::write::{Written, write};
 use crate::error::Failure;
@@ -134,6 +134,7 @@ pub fn apply_chunk<'a>(
         interrupt::check()?;
         let request = map(*event).and_then(|mapped| request(mapped, &mut types, arena));
         match request {
+            Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
             Err(failure) if on_error == OnError::Raise => {
                 return Err(chunk.first_failure(&types, &asked, failure));
             }
@@ -205,6 +206,7 @@ impl<'a> Chunk<'a> {
                 needed.insert(lock, joined);
             }
             if needed == held {
+                check_unseen(&decided.entities, self.arena)?;
                 if decided.entities.is_entangled() {
                     return Err(Stop::Entangled);
                 }
@@ -312,9 +314,8 @@ impl<'a> Decided<'a> {
         let entity = &self.entities.entities[row.entity];
         // Another session created it in the meantime.
         let action = match row.action {
-            Action::Created if overtaken.remove(&row.entity) => Action::Updated,
-            Action::Stubbed if overtaken.remove(&row.entity) => Action::Unchanged,
             _ if self.written.untouched.contains(&row.entity) => Action::Unchanged,
+            Action::Created if overtaken.remove(&row.entity) => Action::Updated,
             action => action,
         };
         Applied::Row {

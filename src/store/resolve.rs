@@ -14,7 +14,7 @@ use super::request::{Request, Types};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
 use crate::pg::array;
-use crate::pg::spi::{Access, in_one_snapshot};
+use crate::pg::spi::{Access, in_latest_snapshot, in_one_snapshot, keeps_one_snapshot};
 
 /// What was found.
 pub struct Found<'a> {
@@ -49,6 +49,26 @@ pub fn resolve<'a>(
         add(&mut entities, Find::Stubs, stubs, arena)?;
         Ok(Found { given: given(types, requests, arena)?, entities })
     })
+}
+
+/// In a transaction that keeps one snapshot, an entity may have appeared since under a key that
+/// no unique index guards: what is to be created would be its double. Then the transaction
+/// cannot be serialized.
+pub fn check_unseen<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<(), Failure> {
+    if !keeps_one_snapshot() {
+        return Ok(());
+    }
+    for (ty, set, key, is_stub) in entities.unguarded() {
+        let find = if is_stub { Find::Entities } else { Find::Stubs };
+        let ty = &entities.types[ty];
+        let appeared =
+            in_latest_snapshot(|| find_by_key(ty, set, find, &[key], Access::Read, arena))?;
+        if appeared.iter().any(|row| !entities.has_id(row.id)) {
+            let message = "could not serialize access: another session created the entity";
+            return Err(Failure::Contended { message: message.into() });
+        }
+    }
+    Ok(())
 }
 
 /// Keys by type and key set.

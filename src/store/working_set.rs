@@ -176,6 +176,11 @@ impl<'a> WorkingSet<'a> {
         }
     }
 
+    /// Whether an entity with this id was found.
+    pub fn has_id(&self, id: &str) -> bool {
+        self.entities.iter().any(|entity| entity.id == id)
+    }
+
     /// Whether an entity is known under the key.
     pub fn knows(&self, address: Address<'a>) -> bool {
         self.by_key.get(&address).is_some_and(|found| !found.is_empty())
@@ -557,22 +562,30 @@ impl<'a> WorkingSet<'a> {
     /// and a stub of it at once: neither sees the other's, and no unique index holds both.
     /// By relation and key; stripes bound their number.
     pub fn locks(&self) -> Vec<((u32, u32), Group)> {
-        let mut needed = Vec::new();
-        for entity in self.entities.iter().filter(|entity| entity.is_new && entity.write) {
-            let ty = &self.types[entity.ty];
-            for (set, key_set) in ty.key_sets.iter().enumerate() {
-                if key_set.is_unique {
-                    continue;
+        self.unguarded()
+            .into_iter()
+            .map(|(ty, set, key, is_stub)| {
+                let ty = &self.types[ty];
+                let stripe = ty.key_sets[set].hash & !(STRIPES - 1) | hash(key) & (STRIPES - 1);
+                ((ty.table.to_u32(), stripe), if is_stub { Group::B } else { Group::A })
+            })
+            .collect()
+    }
+
+    /// What is to be created under a key that no unique index guards, or to be a stub no longer:
+    /// type, key set, key, and whether it is a stub.
+    pub fn unguarded(&self) -> Vec<(usize, usize, Key<'a>, bool)> {
+        let mut created = Vec::new();
+        let appears = |entity: &&Entity<'a>| entity.is_new || entity.was_stub && !entity.stub;
+        for entity in self.entities.iter().filter(|entity| entity.write).filter(appears) {
+            for (set, key_set) in self.types[entity.ty].key_sets.iter().enumerate() {
+                let key = self.key(entity.ty, set, &entity.identifiers);
+                if let (false, Some(key)) = (key_set.is_unique, key) {
+                    created.push((entity.ty, set, key, entity.stub));
                 }
-                let Some(key) = self.key(entity.ty, set, &entity.identifiers) else { continue };
-                let stripe = key_set.hash & !(STRIPES - 1) | hash(key) & (STRIPES - 1);
-                needed.push((
-                    (ty.table.to_u32(), stripe),
-                    if entity.stub { Group::B } else { Group::A },
-                ));
             }
         }
-        needed
+        created
     }
 
     /// The entities that a value names by id are to exist.
@@ -600,21 +613,24 @@ impl<'a> WorkingSet<'a> {
     /// and gives up no key by which others are upserted: those are written by id, first.
     pub fn key_to_write(&self, entity: &Entity<'a>) -> Option<(usize, Key<'a>)> {
         let ty = &self.types[entity.ty];
-        let (set, key) = entity.via?;
-        if entity.is_new {
-            let unique = (0..ty.key_sets.len()).filter(|set| ty.key_sets[*set].is_unique);
-            let mut sets = std::iter::once(set).chain(unique.filter(|_| !entity.stub));
-            return sets
-                .find_map(|set| Some((set, self.key(entity.ty, set, &entity.identifiers)?)));
+        let (via, key) = entity.via?;
+        let is_unique = |set: &usize| ty.key_sets[*set].is_unique;
+        let unique_sets = || (0..ty.key_sets.len()).filter(is_unique);
+        let will_be = |set| self.key(entity.ty, set, &entity.identifiers);
+        if entity.is_new && entity.stub {
+            return Some((via, key));
         }
-        let in_row = |set| self.key(entity.ty, set, &entity.row_identifiers);
-        let keeps = |set| {
-            let before = in_row(set);
-            before.is_none() || before == self.key(entity.ty, set, &entity.identifiers)
-        };
-        let keeps_all = (0..ty.key_sets.len()).filter(|set| ty.key_sets[*set].is_unique).all(keeps);
-        let is_upserted = !ty.is_written_by_id && keeps_all && in_row(set) == Some(key);
-        is_upserted.then_some((set, key))
+        if entity.is_new {
+            let mut sets = std::iter::once(via).filter(is_unique).chain(unique_sets());
+            return sets.find_map(|set| Some((set, will_be(set)?)));
+        }
+        let was = |set| self.key(entity.ty, set, &entity.row_identifiers);
+        let keeps = |set| was(set).is_none() || was(set) == will_be(set);
+        let is_upserted = is_unique(&via)
+            && !ty.is_written_by_id
+            && was(via) == Some(key)
+            && unique_sets().all(keeps);
+        is_upserted.then_some((via, key))
     }
 
     /// Whether two entities would have the same key of a unique key set, or one that is new

@@ -142,11 +142,13 @@ impl<'a> Table<'_, 'a> {
         }
         let returned = self.ty.insert(set)?.execute(&arguments, Access::Write)?;
         let mut actual = self.ids_by_key(set, &returned)?;
-        let unseen: Vec<Key<'a>> = rows
+        let unseen: HashSet<Key<'a>> = rows
             .iter()
             .filter(|row| entity(row).is_new && !actual.contains_key(row.key))
             .map(|row| row.key)
             .collect();
+        let is_unseen = |row: &&Keyed<'a>| unseen.contains(&row.key);
+        written.untouched.extend(rows.iter().filter(is_unseen).map(|row| row.index));
         self.look_up(set, &unseen, &mut actual)?;
         for (row, proposed) in rows.iter().zip(ids) {
             let Some(id) = actual.get(row.key) else {
@@ -200,14 +202,15 @@ impl<'a> Table<'_, 'a> {
     fn look_up(
         &self,
         set: usize,
-        keys: &[Key<'a>],
+        keys: &HashSet<Key<'a>>,
         ids: &mut HashMap<Key<'a>, &'a str>,
     ) -> Result<(), Stop> {
         if keys.is_empty() {
             return Ok(());
         }
+        let wanted: Vec<Key<'a>> = keys.iter().copied().collect();
         let find = if self.ty.key_sets[set].is_unique { Find::Entities } else { Find::Stubs };
-        for row in find_by_key(self.ty, set, find, keys, Access::Write, self.arena)? {
+        for row in find_by_key(self.ty, set, find, &wanted, Access::Write, self.arena)? {
             ids.insert(row.key, row.id);
         }
         if keys.iter().any(|key| !ids.contains_key(key)) {

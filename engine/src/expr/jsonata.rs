@@ -10,7 +10,7 @@ use jlens_core::{Ast, Expression, Node, NodeKind, Options, stack};
 
 use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
 use super::{Context, Failure, FailureKind, MAX_EXPRESSION_LENGTH};
-use crate::jsonb::{Number, Tree, Value};
+use crate::jsonb::{EXACT_INTEGERS, Number, Tree, Value};
 
 /// The longest array in an expression that uses `$distinct`, which takes quadratic time and
 /// cannot be stopped meanwhile: a quarter of a second at this length.
@@ -157,7 +157,7 @@ impl<'a> Document<'a> {
         sink: &mut Sink<'_, 'a>,
     ) -> Result<(), String> {
         let double = number.to_f64();
-        if number.is_exact_f64() && !looks_like_token(double) {
+        if number.is_exact_f64() && double.abs() < EXACT_INTEGERS {
             sink.number(double);
             return Ok(());
         }

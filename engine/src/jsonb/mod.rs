@@ -15,7 +15,7 @@ mod tree;
 mod value;
 
 pub use check::{Malformed, check};
-pub use number::Number;
+pub use number::{EXACT_INTEGERS, Number};
 pub use text::{TextError, parse_text};
 pub use tree::{TooLarge, Tree, encode};
 pub use value::{Array, Object, Value};

@@ -17,7 +17,7 @@ const LONG_NEGATIVE: u16 = 0x4000;
 const LONG_SCALE: u16 = 0x3FFF;
 
 /// The largest integer up to which every integer is a double: 2^53.
-const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+pub const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// The parts of a numeric: value = ± Σ digit(i) · 10000^(weight − i).
 struct Parts<'a> {

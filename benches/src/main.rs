@@ -1,1 +1,66 @@
-fn main() {}
+//! What erp_toolkit costs beside SQL written by hand, on the server that PGHOST names.
+//!
+//! Only ratios count: everything that is compared runs in turns within one run, on tables of the
+//! same shape, and has to leave the same rows.
+
+mod clock;
+mod contender;
+mod database;
+mod events;
+mod floor;
+mod memory;
+mod mode;
+mod options;
+mod race;
+mod random;
+mod report;
+mod tables;
+mod verify;
+mod workload;
+
+use std::process::ExitCode;
+
+use options::Options;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("erp_bench: {problem}\n\n{}", options::usage());
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("erp_bench: {}", describe(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    report::start(options);
+    for workload in &options.workloads {
+        let database = database::Database::create()?;
+        let tables = tables::create(&database, workload)?;
+        let payload_bytes = events::load(&database, workload, options.events)?;
+        report::workload(workload, &tables, payload_bytes);
+        for mode in &options.modes {
+            mode::run(&database, workload, &tables, *mode, options)?;
+        }
+    }
+    Ok(())
+}
+
+/// An error with what the server says about it.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let Some(said) = error.downcast_ref::<postgres::Error>().and_then(|e| e.as_db_error()) else {
+        return error.to_string();
+    };
+    let more = [said.detail(), said.hint(), said.where_()];
+    let more = more.into_iter().flatten().map(|line| format!("\n  {line}"));
+    format!("{} {}{}", said.code().code(), said.message(), more.collect::<String>())
+}

@@ -39,7 +39,7 @@ CREATE FUNCTION erp_apply_batch(mapping jsonb, event_name text, payloads jsonb[]
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_apply_batch';
 COMMENT ON FUNCTION erp_apply_batch(jsonb, text, jsonb[], text) IS
-'Applies events in order, set-wise: the result is that of erp_apply on each in turn. event: the position in payloads, from 1. on_error: raise (the first event that fails fails the call) or continue (it is set aside as a row with action failed and error {"sqlstate", "code"?, "message", "detail"?, "hint"?}, and the others are applied). Errors: as erp_apply.';
+'Applies events in order, set-wise: the entities are those that erp_apply on each in turn would make. An entity that several events touch is written once, so constraints and triggers see what they make of it together. event: the position in payloads, from 1. on_error: raise (the first event that fails fails the call) or continue (it is set aside as a row with action failed and error {"sqlstate", "code"?, "message", "detail"?, "hint"?}, and the others are applied). Errors: as erp_apply.';
 
 CREATE FUNCTION erp_find(slug text, unique_identifiers jsonb DEFAULT '{}')
     RETURNS TABLE (entity_id text, attributes jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz)

@@ -1,5 +1,6 @@
--- The entities that have one of the given keys, at most two a key: enough to tell several.
--- Live ones come first, so that a soft-deleted entity does not make a key ambiguous.
+-- The entities that have one of the given keys. Where a key is not unique, at most a hundred:
+-- more than two, because events of the chunk may take the key from some. Live ones come first,
+-- so that a soft-deleted entity does not make a key ambiguous.
 SELECT k.n, e.id, e.stub, e.is_deleted, e.attributes
 FROM ROWS FROM ({keys}) WITH ORDINALITY AS k({names}, n)
 CROSS JOIN LATERAL (

@@ -209,7 +209,7 @@ impl EntityType {
         let pick = if set.is_unique {
             "LIMIT 1"
         } else {
-            "ORDER BY t.deleted_at IS NOT NULL, t.id LIMIT 2"
+            "ORDER BY t.deleted_at IS NOT NULL, t.id LIMIT 100"
         };
         let attributes =
             if find == Find::Entities { "NULL::pg_catalog.jsonb" } else { "t.attributes" };

@@ -51,15 +51,19 @@ pub fn resolve<'a>(
     })
 }
 
-/// In a transaction that keeps one snapshot, an entity may have appeared since under a key that
-/// no unique index guards: what is to be created would be its double. Then the transaction
-/// cannot be serialized.
+/// In a transaction that keeps one snapshot, an entity may have appeared since: under a key that
+/// no unique index guards, where what is to be created would be its double; or under a key that
+/// a row is to get, where the unique index would refuse it. Then the transaction cannot be
+/// serialized.
 pub fn check_unseen<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<(), Failure> {
     if !keeps_one_snapshot() {
         return Ok(());
     }
-    for (ty, set, key, is_stub) in entities.unguarded() {
-        let find = if is_stub { Find::Entities } else { Find::Stubs };
+    let unguarded = entities.unguarded().into_iter().map(|(ty, set, key, is_stub)| {
+        (ty, set, key, if is_stub { Find::Entities } else { Find::Stubs })
+    });
+    let gained = entities.gained().into_iter().map(|(ty, set, key)| (ty, set, key, Find::Entities));
+    for (ty, set, key, find) in unguarded.chain(gained) {
         let ty = &entities.types[ty];
         let appeared =
             in_latest_snapshot(|| find_by_key(ty, set, find, &[key], Access::Read, arena))?;

@@ -95,7 +95,7 @@ pub struct Outcome<'a> {
 }
 
 /// A key of a key set of a type.
-type Address<'a> = (usize, usize, Key<'a>);
+pub type Address<'a> = (usize, usize, Key<'a>);
 
 /// The entities of a chunk, by their keys.
 pub struct WorkingSet<'a> {
@@ -586,6 +586,23 @@ impl<'a> WorkingSet<'a> {
             }
         }
         created
+    }
+
+    /// The unique keys that rows which are there are to get: type, key set, key.
+    pub fn gained(&self) -> Vec<Address<'a>> {
+        let mut gained = Vec::new();
+        for entity in self.entities.iter().filter(|entity| !entity.is_new && entity.write) {
+            for (set, key_set) in self.types[entity.ty].key_sets.iter().enumerate() {
+                let was = self.key(entity.ty, set, &entity.row_identifiers);
+                match self.key(entity.ty, set, &entity.identifiers) {
+                    Some(key) if key_set.is_unique && was != Some(key) => {
+                        gained.push((entity.ty, set, key));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        gained
     }
 
     /// The entities that a value names by id are to exist.

@@ -1,0 +1,1 @@
+SELECT entity_slug, entity_id, action FROM erp_apply((SELECT document FROM bench.mapping), '{event}', $1)

@@ -1,0 +1,89 @@
+//! The command line.
+
+use crate::clock::Clock;
+use crate::mode::{Mode, Phase};
+use crate::workload::{self, Workload};
+
+/// What is to be measured.
+pub struct Options {
+    /// Events of the batches; a tenth of them is applied one at a time.
+    pub events: usize,
+    pub workloads: Vec<&'static Workload>,
+    pub modes: Vec<Mode>,
+    /// The one phase that is told.
+    pub only: Option<Phase>,
+    pub clock: Clock,
+}
+
+const EVENTS: usize = 100_000;
+const QUICK: usize = 10_000;
+
+pub fn usage() -> String {
+    let list = |names: Vec<&str>| names.join(", ");
+    format!(
+        "usage: erp_bench [--quick | --events N] [--workload NAME]… [--mode NAME]… [--only PHASE] [--cpu]\n\
+         \n\
+         --events N       events, at least 100 (default {EVENTS}, --quick {QUICK})\n\
+         --workload NAME  {}\n\
+         --mode NAME      {}\n\
+         --only PHASE     {}\n\
+         --cpu            measure by the processor time of the server's process",
+        list(workload::ALL.iter().map(|workload| workload.name).collect()),
+        list(Mode::ALL.iter().map(|mode| mode.name()).collect()),
+        list(Phase::ALL.iter().map(|phase| phase.name()).collect()),
+    )
+}
+
+impl Options {
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options {
+            events: EVENTS,
+            workloads: Vec::new(),
+            modes: Vec::new(),
+            only: None,
+            clock: Clock::Wall,
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--cpu" => options.clock = Clock::Cpu,
+                "--quick" => options.events = QUICK,
+                "--events" => options.events = events(&value()?)?,
+                "--workload" => options.workloads.push(workload(&value()?)?),
+                "--mode" => options.modes.push(mode(&value()?)?),
+                "--only" => options.only = Some(phase(&value()?)?),
+                other => return Err(format!("unknown argument {other}")),
+            }
+        }
+        if options.workloads.is_empty() {
+            options.workloads = workload::ALL.to_vec();
+        }
+        if options.modes.is_empty() {
+            options.modes = Mode::ALL.to_vec();
+        }
+        if let Some(only) = options.only {
+            options.modes.retain(|mode| mode.phases().contains(&only));
+        }
+        Ok(options)
+    }
+}
+
+fn events(text: &str) -> Result<usize, String> {
+    match text.replace('_', "").parse() {
+        Ok(events) if events >= 100 => Ok(events),
+        _ => Err(format!("--events {text} is not a number from 100")),
+    }
+}
+
+fn workload(name: &str) -> Result<&'static Workload, String> {
+    let found = workload::ALL.iter().copied().find(|workload| workload.name == name);
+    found.ok_or(format!("unknown workload {name}"))
+}
+
+fn mode(name: &str) -> Result<Mode, String> {
+    Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or(format!("unknown mode {name}"))
+}
+
+fn phase(name: &str) -> Result<Phase, String> {
+    Phase::ALL.into_iter().find(|phase| phase.name() == name).ok_or(format!("unknown phase {name}"))
+}

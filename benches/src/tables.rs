@@ -1,0 +1,75 @@
+//! The entity tables: the managed ones, and for each peer a copy of its own.
+
+use postgres::Client;
+
+use crate::Result;
+use crate::contender::Peer;
+use crate::database::Database;
+use crate::workload::Workload;
+
+/// Names of the entity tables, the same in every schema.
+pub struct Tables {
+    pub names: Vec<String>,
+}
+
+/// Prepares the managed tables and copies their shape: columns, generated ones too, defaults,
+/// indexes, fillfactor.
+pub fn create(database: &Database, workload: &Workload) -> Result<Tables> {
+    let mut client = database.connect("setup", Peer::Toolkit.schema())?;
+    let mapping = workload.mapping.parse::<serde_json::Value>()?;
+    client.execute("SELECT count(*) FROM erp_prepare($1)", &[&mapping])?;
+    let slugs = "SELECT slug FROM erp.entity_type ORDER BY created_at, slug";
+    let names: Vec<String> = client.query(slugs, &[])?.iter().map(|row| row.get(0)).collect();
+    for peer in Peer::ALL {
+        let schema = peer.schema();
+        if peer != Peer::Toolkit {
+            client.batch_execute(&format!("CREATE SCHEMA {schema}"))?;
+            for table in &names {
+                copy(&mut client, table, schema)?;
+            }
+        }
+        for table in &names {
+            // Vacuumed between the phases, the same for all, and not in between.
+            client.batch_execute(&format!(
+                "ALTER TABLE {schema}.{table} SET (autovacuum_enabled = off)"
+            ))?;
+        }
+    }
+    for (peer, functions) in [
+        (Peer::Sql, [workload.batch, workload.map].as_slice()),
+        (Peer::PlPgSql, [workload.row].as_slice()),
+    ] {
+        let mut client = database.connect("setup", peer.schema())?;
+        for function in functions {
+            client.batch_execute(function)?;
+        }
+    }
+    Ok(Tables { names })
+}
+
+fn copy(client: &mut Client, table: &str, schema: &str) -> Result<()> {
+    let options =
+        "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = $1::text::regclass";
+    let options: Option<String> = client.query_one(options, &[&table])?.get(0);
+    let with = options.map(|options| format!("WITH ({options})")).unwrap_or_default();
+    Ok(client.batch_execute(&format!(
+        "CREATE TABLE {schema}.{table} (LIKE {table} INCLUDING ALL) {with}"
+    ))?)
+}
+
+impl Tables {
+    fn all(&self) -> String {
+        let of = |peer: Peer| self.names.iter().map(move |t| format!("{}.{t}", peer.schema()));
+        Peer::ALL.into_iter().flat_map(of).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn empty(&self, client: &mut Client) -> Result<()> {
+        Ok(client.batch_execute(&format!("TRUNCATE {}", self.all()))?)
+    }
+
+    /// What every phase starts from.
+    pub fn settle(&self, client: &mut Client) -> Result<()> {
+        client.batch_execute(&format!("VACUUM (ANALYZE) {}", self.all()))?;
+        Ok(client.batch_execute("CHECKPOINT")?)
+    }
+}

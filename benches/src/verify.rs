@@ -1,0 +1,55 @@
+//! Whether all contenders left the same rows: a peer that does less is no measure.
+
+use postgres::Client;
+
+use crate::Result;
+use crate::contender::Contender;
+use crate::database::Database;
+use crate::mode::Phase;
+use crate::tables::Tables;
+
+/// Compares the tables of those who took part in `phase`, ids replaced by keys.
+pub fn same_rows(
+    database: &Database,
+    tables: &Tables,
+    contenders: &[Contender],
+    phase: Phase,
+) -> Result<()> {
+    let mut first = None;
+    for contender in contenders.iter().filter(|contender| contender.takes_part(phase)) {
+        let mut client = database.connect("verification", contender.peer.schema())?;
+        let found = digests(&mut client, tables)?;
+        let (label, expected) = first.get_or_insert_with(|| (contender.label, found.clone()));
+        for ((table, found), expected) in tables.names.iter().zip(&found).zip(&*expected) {
+            if found != expected {
+                return Err(format!(
+                    "{}: rows of {table} differ: {} has {} (digest {}), {label} {} (digest {})",
+                    phase.name(),
+                    contender.label,
+                    found.0,
+                    found.1,
+                    expected.0,
+                    expected.1,
+                )
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of each table the number of rows and a sum over them.
+fn digests(client: &mut Client, tables: &Tables) -> Result<Vec<(i64, String)>> {
+    client.batch_execute("CREATE TEMP TABLE key (id text PRIMARY KEY, key text NOT NULL)")?;
+    for table in &tables.names {
+        client.batch_execute(&include_str!("../sql/keys.sql").replace("{table}", table))?;
+    }
+    client.batch_execute("ANALYZE key")?;
+    let mut digests = Vec::new();
+    for table in &tables.names {
+        let digest = include_str!("../sql/digest.sql").replace("{table}", table);
+        let row = client.query_one(&digest, &[])?;
+        digests.push((row.get(0), row.get(1)));
+    }
+    Ok(digests)
+}

@@ -1,0 +1,45 @@
+//! The workloads: a mapping, the events for it, and what does the same by hand.
+
+mod complex;
+mod contract;
+mod customer;
+
+use serde_json::Value;
+
+use crate::random::Random;
+
+/// To add one: a module that makes the payloads, a folder in `sql/` with the mapping and the SQL,
+/// and a line in [`ALL`]. The peers must leave the rows that the mapping leaves.
+pub struct Workload {
+    pub name: &'static str,
+    /// One sentence, without its full stop.
+    pub summary: &'static str,
+    pub event_name: &'static str,
+    /// The mapping document.
+    pub mapping: &'static str,
+    /// Creates `apply_batch(payloads jsonb[])`: set-based statements.
+    pub batch: &'static str,
+    /// Creates `apply_one(payload jsonb)`, in PL/pgSQL.
+    pub row: &'static str,
+    /// Creates `map(payload jsonb)` → `entity_slug, attributes`: a select.
+    pub map: &'static str,
+    /// The payload of event `n`. What comes from the second generator differs between versions.
+    pub payload: fn(n: usize, stays: Random, changes: Random) -> Value,
+}
+
+/// Which payload of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    First,
+    Changed,
+}
+
+pub const ALL: &[&Workload] = &[&customer::CUSTOMER, &contract::CONTRACT, &complex::COMPLEX];
+
+/// The SQL of a workload, from its folder.
+macro_rules! sql {
+    ($folder:literal, $file:literal) => {
+        include_str!(concat!("../../sql/", $folder, "/", $file))
+    };
+}
+use sql;

@@ -70,9 +70,9 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Whether the value in a patch is an operation rather than data.
-pub fn is_operation(value: Value<'_>) -> bool {
-    !matches!(Change::of(value), Change::Value(_))
+/// Whether a patch holds an operation, not values alone.
+pub fn has_operations(patch: Object<'_>) -> bool {
+    patch.iter().any(|(_, value)| !matches!(Change::of(value), Change::Value(_)))
 }
 
 /// The items of a value in a patch that is a relation, be it to replace what is there

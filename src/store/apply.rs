@@ -11,9 +11,10 @@ use erp_engine::map::Mapped;
 use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
+use super::entity::{Action, Outcome};
 use super::request::{Request, Types, request};
 use super::resolve::{check_unseen, resolve};
-use super::working_set::{Action, Outcome, WorkingSet};
+use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
 use crate::pg::subtransaction::subtransaction;

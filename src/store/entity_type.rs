@@ -355,7 +355,7 @@ fn key_set(set: Value<'_>, identifiers: &mut Vec<String>) -> KeySet {
         })
         .collect();
     KeySet {
-        hash: super::working_set::hash(&attributes),
+        hash: super::guard::hash(&attributes),
         attributes,
         positions,
         is_unique: matches!(member("is_unique"), Some(Value::Bool(true))),

@@ -4,13 +4,18 @@
 //!
 //! - [`entity_type`]: which table a slug is bound to, and its kept statements;
 //! - [`request`]: entity updates with their tables and keys, checked;
-//! - [`working_set`]: what the events of a chunk do to the entities found, decided in memory;
-//! - [`resolve`]: finding those entities, all keys of a key set in one statement;
-//! - [`write`]: the statements that carry the decision out;
+//! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement;
+//! - [`working_set`] of [`entity`]s: those found and those made, by their keys;
+//! - [`decide`]: what the events of a chunk do to them, in memory;
+//! - [`guard`]: the locks and checks that a decision needs before it is written;
+//! - [`write`]: the statements that carry it out;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
 pub mod apply;
+mod decide;
+mod entity;
 pub mod entity_type;
+mod guard;
 mod request;
 mod resolve;
 mod working_set;

@@ -8,16 +8,17 @@
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
-use erp_engine::merge::merge;
+use erp_engine::merge::{has_operations, merge};
 use hashbrown::{HashMap, HashSet};
 use pgrx::pg_sys::Datum;
 use uuid::Uuid;
 
 use super::Key;
 use super::apply::Stop;
+use super::entity::Entity;
 use super::entity_type::{EntityType, Find};
 use super::resolve::find_by_key;
-use super::working_set::{Entity, WorkingSet, has_operations};
+use super::working_set::WorkingSet;
 use crate::error::Failure;
 use crate::pg::array;
 use crate::pg::spi::{Access, Rows};

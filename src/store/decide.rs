@@ -1,0 +1,286 @@
+//! What an event does to the entities of a chunk, decided in memory, in the events' order.
+//!
+//! Pure: no SQL here. Each event is done whole or undone whole; what it changes is kept as
+//! patches, which the writer has evaluated again on the locked rows.
+
+use erp_engine::error::{Code, Error};
+use erp_engine::identifier::key;
+use erp_engine::jsonb::{Object, Tree, Value};
+use erp_engine::map::{Attribute, Relation};
+use erp_engine::merge::{compose, has_operations, merge};
+use hashbrown::HashSet;
+
+use super::Key;
+use super::entity::{Action, Outcome};
+use super::entity_type::OnMissing;
+use super::request::{Link, Request, Upsert};
+use super::working_set::WorkingSet;
+use crate::error::Failure;
+
+impl<'a> WorkingSet<'a> {
+    /// Does what one event asks for, or nothing of it when it fails.
+    pub fn apply(&mut self, request: &Request<'a>) -> Result<Vec<Outcome<'a>>, Failure> {
+        let before = self.begin_event();
+        let result = self.event(request);
+        let changes = match &result {
+            Ok(outcomes) => outcomes.iter().any(|outcome| outcome.action != Action::Unchanged),
+            Err(_) => false,
+        };
+        if !changes {
+            self.undo(before);
+        }
+        result.map_err(Failure::from)
+    }
+
+    fn event(&mut self, request: &Request<'a>) -> Result<Vec<Outcome<'a>>, Error> {
+        // The event's own entities come first, so that relations find them in any order.
+        let mut actions = Vec::with_capacity(request.updates.len());
+        for upsert in &request.updates {
+            actions.push(self.identify(upsert)?);
+        }
+        let mut outcomes = Vec::with_capacity(actions.len());
+        let mut stubs = Vec::new();
+        for (upsert, (entity, action)) in request.updates.iter().zip(actions) {
+            let is_changed = self.patch(entity, upsert, &mut stubs)?;
+            let action = match action {
+                Action::Unchanged if is_changed => Action::Updated,
+                action => action,
+            };
+            let identifiers = upsert.update.unique_identifiers.clone();
+            outcomes.push(Outcome { entity, action, identifiers });
+        }
+        outcomes.append(&mut stubs);
+        for outcome in &outcomes {
+            let entity = &mut self.entities[outcome.entity];
+            entity.write = true;
+            entity.is_changed |= outcome.action != Action::Unchanged;
+        }
+        Ok(outcomes)
+    }
+
+    /// The entity that an update is about: found, a stub that it completes, or a new one.
+    fn identify(&mut self, upsert: &Upsert<'a>) -> Result<(usize, Action), Error> {
+        let address = (upsert.ty, upsert.set, upsert.key);
+        let (index, action) = match self.find(address)? {
+            Some(index) => {
+                self.touch(index);
+                let entity = &mut self.entities[index];
+                let action = match (entity.stub, entity.is_deleted) {
+                    (true, _) => Action::Completed,
+                    (false, true) => Action::Restored,
+                    (false, false) => Action::Unchanged,
+                };
+                (index, action)
+            }
+            None => match self.stub_to_complete(upsert)? {
+                Some(index) => {
+                    self.touch(index);
+                    (index, Action::Completed)
+                }
+                None => (self.add_new(upsert.ty, false, address), Action::Created),
+            },
+        };
+        let entity = &mut self.entities[index];
+        entity.stub = false;
+        entity.is_deleted = false;
+        entity.via.get_or_insert((upsert.set, upsert.key));
+        let mut identifiers = entity.identifiers.clone();
+        for (known, said) in identifiers.iter_mut().zip(&upsert.identifiers) {
+            if let Some(said) = said {
+                *known = *said;
+            }
+        }
+        self.rename(index, identifiers);
+        Ok((index, action))
+    }
+
+    /// The stub that the update's attributes match by the stub's own key.
+    fn stub_to_complete(&self, upsert: &Upsert<'a>) -> Result<Option<usize>, Error> {
+        let mut stubs: Vec<usize> = Vec::new();
+        for (set, key) in self.other_keys(upsert) {
+            let address = (upsert.ty, set, key);
+            for index in self.under(address) {
+                if self.entities[*index].stub && !stubs.contains(index) {
+                    stubs.push(*index);
+                }
+            }
+            if stubs.len() > 1 {
+                return Err(self.ambiguous(address));
+            }
+        }
+        Ok(stubs.pop())
+    }
+
+    /// The keys that an update has in the key sets it is not upserted by.
+    pub fn other_keys(&self, upsert: &Upsert<'a>) -> Vec<(usize, Key<'a>)> {
+        let said: Vec<Option<&str>> =
+            upsert.identifiers.iter().map(|said| said.flatten()).collect();
+        (0..self.types[upsert.ty].key_sets.len())
+            .filter(|set| *set != upsert.set)
+            .filter_map(|set| Some((set, self.key(upsert.ty, set, &said)?)))
+            .collect()
+    }
+
+    /// Applies an update's attributes. Whether they change anything.
+    fn patch(
+        &mut self,
+        index: usize,
+        upsert: &Upsert<'a>,
+        stubs: &mut Vec<Outcome<'a>>,
+    ) -> Result<bool, Error> {
+        let mut members = Vec::with_capacity(upsert.update.attributes.len());
+        for ((name, attribute), targets) in upsert.update.attributes.iter().zip(&upsert.targets) {
+            let value = match attribute {
+                Attribute::Value(value) => {
+                    Tree::Value(self.same_identifier(index, upsert, name, *value))
+                }
+                Attribute::Relation(relation) => {
+                    match self.resolve(index, name, relation, targets, stubs)? {
+                        Some(resolved) => resolved,
+                        None => continue,
+                    }
+                }
+            };
+            members.push((*name, value));
+        }
+        let patch = self.keep(&Tree::Object(members))?;
+        let slug = self.types[upsert.ty].slug.clone();
+        let in_place =
+            |error: Error| Error { message: format!("{slug}: {}", error.message), ..error };
+        let attributes = self.entities[index].attributes;
+        let is_changed = match (attributes, has_operations(patch)) {
+            (None, false) => {
+                self.entities[index].attributes = Some(patch);
+                true
+            }
+            (current, _) => match merge(current, patch).map_err(in_place)? {
+                Some(merged) => {
+                    self.entities[index].attributes = Some(self.keep(&merged)?);
+                    true
+                }
+                None => false,
+            },
+        };
+        self.add_patch(index, patch)?;
+        Ok(is_changed)
+    }
+
+    /// The identifier as it stands already, when it is the same key in another form: `7` and
+    /// `"7"`. That is no change.
+    fn same_identifier(
+        &self,
+        index: usize,
+        upsert: &Upsert<'a>,
+        name: &str,
+        value: Value<'a>,
+    ) -> Value<'a> {
+        let is_identifier = || upsert.update.entity.unique_ids.iter().any(|id| id == name);
+        let current = self.entities[index].attributes.and_then(|attributes| attributes.get(name));
+        match current {
+            Some(current) if is_identifier() && key(current) == key(value) => current,
+            _ => value,
+        }
+    }
+
+    fn add_patch(&mut self, index: usize, patch: Object<'a>) -> Result<(), Error> {
+        let composed = match self.entities[index].patches.last() {
+            Some(last) => compose(*last, patch),
+            None => None,
+        };
+        match composed {
+            Some(composed) => {
+                let composed = self.keep(&composed)?;
+                let patches = &mut self.entities[index].patches;
+                patches.pop();
+                patches.push(composed);
+            }
+            None => self.entities[index].patches.push(patch),
+        }
+        Ok(())
+    }
+
+    /// A relation with the ids of its targets, missing ones made stubs; `None` when every
+    /// target is missing and left out.
+    fn resolve(
+        &mut self,
+        from: usize,
+        attribute: &str,
+        relation: &Relation<'a>,
+        targets: &[Link<'a>],
+        stubs: &mut Vec<Outcome<'a>>,
+    ) -> Result<Option<Tree<'a>>, Error> {
+        let mut items = Vec::with_capacity(targets.len());
+        for link in targets {
+            let address = (link.ty, link.set, link.key);
+            let found =
+                self.find(address).map_err(|error| self.in_attribute(from, attribute, error))?;
+            let to = match (found, self.types[link.ty].on_missing) {
+                (Some(index), _) => index,
+                (None, OnMissing::Create) => self.add_stub(link, stubs)?,
+                (None, OnMissing::Skip) => continue,
+                (None, OnMissing::Error) => return Err(self.missing(from, attribute, link)),
+            };
+            if !self.entities[from].links.contains(&to) {
+                self.entities[from].links.push(to);
+            }
+            let id = Value::String(self.entities[to].id);
+            items.push(link.target.item("entity_id", id.into()));
+        }
+        if items.is_empty() && !targets.is_empty() {
+            return Ok(None);
+        }
+        let operation = Tree::Object(vec![(relation.operation.name(), Tree::Array(items))]);
+        Ok(Some(Tree::Object(vec![("$relation", operation)])))
+    }
+
+    fn add_stub(&mut self, link: &Link<'a>, stubs: &mut Vec<Outcome<'a>>) -> Result<usize, Error> {
+        let index = self.add_new(link.ty, true, (link.ty, link.set, link.key));
+        let attributes = self.keep(&erp_engine::map::members(&link.target.identifiers))?;
+        self.entities[index].attributes = Some(attributes);
+        self.entities[index].patches.push(attributes);
+        let identifiers = link.target.identifiers.clone();
+        stubs.push(Outcome { entity: index, action: Action::Stubbed, identifiers });
+        Ok(index)
+    }
+
+    fn in_attribute(&self, from: usize, attribute: &str, error: Error) -> Error {
+        let slug = &self.types[self.entities[from].ty].slug;
+        Error { message: format!("{slug}.{attribute}: {}", error.message), ..error }
+    }
+
+    fn missing(&self, from: usize, attribute: &str, link: &Link<'a>) -> Error {
+        let ty = &self.types[link.ty];
+        let message = format!(
+            "no entity of \"{}\" matches ({})",
+            ty.slug,
+            ty.key_sets[link.set].attributes.join(", ")
+        );
+        let error = Error::new(Code::EntityReferenceNotFound, message);
+        self.in_attribute(from, attribute, error).hint(format!(
+            "Apply the event that creates it first, or let relations create it: UPDATE \
+             erp.entity_type SET on_missing = 'create' WHERE slug = '{}';",
+            ty.slug.replace('\'', "''")
+        ))
+    }
+
+    /// The entities that a value names by id are to exist.
+    pub fn check_given(
+        &self,
+        request: &Request<'a>,
+        existing: &HashSet<(usize, &'a str)>,
+    ) -> Result<(), Error> {
+        for upsert in &request.updates {
+            for given in &upsert.given {
+                if !existing.contains(&(given.ty, given.id)) {
+                    let message = format!(
+                        "{}.{}: an item of a relation names an entity of \"{}\" that does not exist",
+                        self.types[upsert.ty].slug, given.attribute, self.types[given.ty].slug
+                    );
+                    return Err(Error::new(Code::EntityReferenceNotFound, message)
+                        .hint("Let the mapping find it by its identifiers, with \"relations\"."));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! One entity of a chunk: what its row is, what it will be, and what an event did to it.
+
+use erp_engine::jsonb::{Object, Value};
+
+use super::Key;
+
+/// An entity that a chunk touches.
+#[derive(Clone)]
+pub struct Entity<'a> {
+    pub ty: usize,
+    /// Proposed, for a new entity.
+    pub id: &'a str,
+    pub is_new: bool,
+    pub stub: bool,
+    pub is_deleted: bool,
+    /// Whether its row in the table is a stub.
+    pub was_stub: bool,
+    pub was_deleted: bool,
+    /// The attributes of its row.
+    pub row_attributes: Option<Object<'a>>,
+    /// The attributes as they will be; `None` when nothing but the id was read.
+    pub attributes: Option<Object<'a>>,
+    /// What the type's identifiers will be.
+    pub identifiers: Vec<Option<&'a str>>,
+    /// What they are in the table.
+    pub row_identifiers: Vec<Option<&'a str>>,
+    /// What is to be written, to be applied in turn.
+    pub patches: Vec<Object<'a>>,
+    /// The key under which it was upserted first, or created.
+    pub via: Option<(usize, Key<'a>)>,
+    /// Entities that its patches link to.
+    pub links: Vec<usize>,
+    /// Whether its row is to be locked, and written if it changes.
+    pub write: bool,
+    /// Whether an event changes it.
+    pub is_changed: bool,
+    /// The event that touched it last, for the journal.
+    pub epoch: usize,
+}
+
+/// What happened to one entity in one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Created,
+    Updated,
+    Unchanged,
+    Stubbed,
+    Completed,
+    Restored,
+}
+
+impl<'a> Entity<'a> {
+    /// An entity of which nothing is known but its type and id.
+    pub fn new(ty: usize, id: &'a str) -> Entity<'a> {
+        Entity {
+            ty,
+            id,
+            is_new: false,
+            stub: false,
+            is_deleted: false,
+            was_stub: false,
+            was_deleted: false,
+            row_attributes: None,
+            attributes: None,
+            identifiers: Vec::new(),
+            row_identifiers: Vec::new(),
+            patches: Vec::new(),
+            via: None,
+            links: Vec::new(),
+            write: false,
+            is_changed: false,
+            epoch: 0,
+        }
+    }
+
+    /// Whether its row will be another one than it is, all events taken together.
+    pub fn differs_from_row(&self) -> bool {
+        let same = |(now, row): (Object<'_>, Object<'_>)| now.bytes() == row.bytes();
+        let is_same = self.attributes.zip(self.row_attributes).is_some_and(same);
+        !is_same || self.was_stub != self.stub || self.was_deleted != self.is_deleted
+    }
+}
+
+impl Action {
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Created => "created",
+            Action::Updated => "updated",
+            Action::Unchanged => "unchanged",
+            Action::Stubbed => "stubbed",
+            Action::Completed => "completed",
+            Action::Restored => "restored",
+        }
+    }
+}
+
+/// A row of an event's outcome.
+pub struct Outcome<'a> {
+    pub entity: usize,
+    pub action: Action,
+    pub identifiers: Vec<(&'a str, Value<'a>)>,
+}

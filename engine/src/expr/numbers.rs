@@ -16,6 +16,9 @@ use jlens_core::{Node, NodeKind, stack};
 /// Doubles from here on stand for numbers; an expression with such a literal gets none.
 const FIRST_TOKEN: f64 = 1.0e308;
 
+/// Names that are given to names that are given to … a field: more are not followed.
+const MAX_PASSES: usize = 10;
+
 /// What an expression does with numbers, by the names of their fields.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NumberUse {
@@ -46,12 +49,31 @@ enum For {
     Computing,
 }
 
+impl For {
+    fn or(self, other: For) -> For {
+        if self == For::Copying { other } else { self }
+    }
+}
+
 impl NumberUse {
     /// What `root` does with numbers.
     pub fn of(root: &Node) -> NumberUse {
         let mut found = NumberUse::default();
-        found.node(root, For::Copying);
+        // What is computed with under the name that an object gives it is found once the name
+        // is known to be computed with: looked at again, until nothing is new.
+        for _ in 0..MAX_PASSES {
+            let before = found.size();
+            found.node(root, For::Copying);
+            if found.everything_computed || found.size() == before {
+                return found;
+            }
+        }
+        found.everything_computed = true;
         found
+    }
+
+    fn size(&self) -> usize {
+        self.computed.len() + self.written.len() + usize::from(self.something_computed)
     }
 
     /// How a number under the field `name` is given; `None`: it stands under no field.
@@ -162,7 +184,16 @@ impl NumberUse {
     fn members(&mut self, pairs: &[(Node, Node)], purpose: For) {
         for (key, value) in pairs {
             self.node(key, For::Writing);
-            self.node(value, purpose);
+            let named = match &key.kind {
+                NodeKind::String { value: name } if self.computed.contains(name) => For::Computing,
+                NodeKind::String { value: name } if self.written.contains(name) => For::Writing,
+                NodeKind::String { .. } => For::Copying,
+                // Under a name that only the evaluation knows.
+                _ if self.something_computed => For::Computing,
+                _ => For::Copying,
+            };
+            let is_computed = purpose == For::Computing || named == For::Computing;
+            self.node(value, if is_computed { For::Computing } else { purpose.or(named) });
         }
     }
 
@@ -184,6 +215,8 @@ impl NumberUse {
     fn call(&mut self, procedure: &Node, args: &[Node], purpose: For) {
         let is_step = std::mem::take(&mut self.is_step_of_function);
         let name = called(procedure);
+        // What the text it is given does cannot be seen.
+        self.everything_computed |= name == "eval";
         let of_arguments = match Function::named(name) {
             Function::Looks => For::Copying,
             // What they hand on, and what a function of the author's own gives, is only seen

@@ -166,28 +166,32 @@ impl EntityType {
             }
         });
         let matches: Vec<String> = std::iter::once("true".to_owned()).chain(matches).collect();
-        let text = include_str!("../../sql/queries/find.sql")
-            .replace("{table}", &self.name)
-            .replace("{match}", &matches.join(" AND "));
+        let text = self.fill(
+            include_str!("../../sql/queries/find.sql"),
+            &[("{match}", &matches.join(" AND "))],
+        );
         Statement::prepare(&text, &vec![pg_sys::TEXTOID; 2 * attributes.len()])
     }
 
     /// `(ids uuid[])` → id of those there are.
     pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        let text = include_str!("../../sql/queries/find_by_id.sql");
-        self.kept(&self.find_by_id, text, &[pg_sys::UUIDARRAYOID])
+        self.kept(&self.find_by_id, &[pg_sys::UUIDARRAYOID], || {
+            self.fill(include_str!("../../sql/queries/find_by_id.sql"), &[])
+        })
     }
 
     /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz)` → id of those written.
     pub fn update_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        let text = include_str!("../../sql/queries/update_by_id.sql");
-        self.kept(&self.update_by_id, text, &ROWS)
+        self.kept(&self.update_by_id, &ROWS, || {
+            self.fill(include_str!("../../sql/queries/update_by_id.sql"), &[])
+        })
     }
 
     /// `(ids uuid[], map jsonb)`.
     pub fn relink(&self) -> Result<Rc<Statement>, PgError> {
-        let text = include_str!("../../sql/queries/relink.sql");
-        self.kept(&self.relink, text, &[pg_sys::UUIDARRAYOID, pg_sys::JSONBOID])
+        self.kept(&self.relink, &[pg_sys::UUIDARRAYOID, pg_sys::JSONBOID], || {
+            self.fill(include_str!("../../sql/queries/relink.sql"), &[])
+        })
     }
 
     /// `(key text[], …)` → position of the key from 1, id, stub, is deleted, attributes.
@@ -198,64 +202,90 @@ impl EntityType {
             Find::WithAttributes => &set.find_with_attributes,
             Find::Stubs => &set.find_stubs,
         };
-        let names = |each: &dyn Fn(usize) -> String, join: &str| {
-            (0..set.columns.len()).map(each).collect::<Vec<_>>().join(join)
+        let types = vec![pg_sys::TEXTARRAYOID; set.columns.len()];
+        self.kept(slot, &types, || self.find_by_key_text(set, find))
+    }
+
+    fn find_by_key_text(&self, set: &KeySet, find: Find) -> String {
+        let each = |one: &dyn Fn(usize) -> String, join: &str| {
+            (0..set.columns.len()).map(one).collect::<Vec<_>>().join(join)
         };
         let mut matches =
-            names(&|i| format!("t.{} OPERATOR(pg_catalog.=) k.k{i}", set.columns[i]), " AND ");
+            each(&|i| format!("t.{} OPERATOR(pg_catalog.=) k.k{i}", set.columns[i]), " AND ");
         if find == Find::Stubs {
             matches.push_str(" AND t.stub");
         }
-        let pick = if set.is_unique {
-            "LIMIT 1"
-        } else {
-            "ORDER BY t.deleted_at IS NOT NULL, t.id LIMIT 100"
+        let attributes = match find {
+            Find::Entities => "NULL::pg_catalog.jsonb",
+            Find::WithAttributes | Find::Stubs => "t.attributes",
         };
-        let attributes =
-            if find == Find::Entities { "NULL::pg_catalog.jsonb" } else { "t.attributes" };
-        let text = include_str!("../../sql/queries/find_by_key.sql")
-            .replace("{keys}", &names(&|i| format!("pg_catalog.unnest(${})", i + 1), ", "))
-            .replace("{names}", &names(&|i| format!("k{i}"), ", "))
-            .replace("{attributes}", attributes)
-            .replace("{match}", &matches)
-            .replace("{pick}", pick);
-        self.kept(slot, &text, &vec![pg_sys::TEXTARRAYOID; set.columns.len()])
+        let pick = match set.is_unique {
+            true => "LIMIT 1",
+            false => "ORDER BY t.deleted_at IS NOT NULL, t.id LIMIT 100",
+        };
+        let keys = each(&|i| format!("pg_catalog.unnest(${})", i + 1), ", ");
+        self.fill(
+            include_str!("../../sql/queries/find_by_key.sql"),
+            &[
+                ("{keys}", &keys),
+                ("{names}", &each(&|i| format!("k{i}"), ", ")),
+                ("{attributes}", attributes),
+                ("{match}", &matches),
+                ("{pick}", pick),
+            ],
+        )
     }
 
     /// `(ids uuid[], attributes jsonb[], stub boolean[], now timestamptz [, patches jsonb])` →
     /// id and key of those written. Without the patches for a set that is not unique.
     pub fn insert(&self, set: usize) -> Result<Rc<Statement>, PgError> {
         let set = &self.key_sets[set];
-        let returned: Vec<String> = set.columns.iter().map(|name| format!("t.{name}")).collect();
-        let text = if set.is_unique {
-            include_str!("../../sql/queries/upsert.sql")
-        } else {
-            include_str!("../../sql/queries/insert_stubs.sql")
+        let (template, types) = match set.is_unique {
+            true => (
+                include_str!("../../sql/queries/upsert.sql"),
+                [&ROWS[..], &[pg_sys::JSONBOID]].concat(),
+            ),
+            false => (include_str!("../../sql/queries/insert_stubs.sql"), ROWS.to_vec()),
         };
-        let text = text
-            .replace("{columns}", &set.columns.join(", "))
-            .replace("{returned}", &returned.join(", "));
-        let mut types = ROWS.to_vec();
-        if set.is_unique {
-            types.push(pg_sys::JSONBOID);
-        }
-        self.kept(&set.insert, &text, &types)
+        self.kept(&set.insert, &types, || {
+            let returned: Vec<String> =
+                set.columns.iter().map(|name| format!("t.{name}")).collect();
+            self.fill(
+                template,
+                &[("{columns}", &set.columns.join(", ")), ("{returned}", &returned.join(", "))],
+            )
+        })
     }
 
     fn kept(
         &self,
         slot: &OnceCell<Rc<Statement>>,
-        text: &str,
         types: &[Oid],
+        text: impl FnOnce() -> String,
     ) -> Result<Rc<Statement>, PgError> {
         if let Some(statement) = slot.get() {
             return Ok(statement.clone());
         }
-        // Errors show the statement; its comments are for its readers here.
-        let lines = text.lines().filter(|line| !line.starts_with("--"));
-        let text = lines.collect::<Vec<_>>().join("\n").replace("{table}", &self.name);
-        let statement = Statement::prepare(&text, types)?;
+        let statement = Statement::prepare(&text(), types)?;
         Ok(slot.get_or_init(|| statement).clone())
+    }
+
+    /// A statement of `sql/queries`, its places filled in one pass: a name may look like one.
+    fn fill(&self, template: &str, values: &[(&str, &str)]) -> String {
+        let places = || values.iter().copied().chain([("{table}", self.name.as_str())]);
+        // Errors show the statement; its comments are for its readers here.
+        let lines: Vec<&str> = template.lines().filter(|line| !line.starts_with("--")).collect();
+        let (mut text, mut rest) = (String::new(), &*lines.join("\n"));
+        while let Some(at) = rest.find('{') {
+            text.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let (place, value) = places()
+                .find(|(place, _)| rest.starts_with(place))
+                .expect("a place in a statement has a value");
+            text.push_str(value);
+            rest = &rest[place.len()..];
+        }
+        text + rest
     }
 }
 

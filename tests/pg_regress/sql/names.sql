@@ -52,7 +52,6 @@ SELECT attributes, cardinality(columns) AS columns FROM erp.entity_key WHERE slu
 SELECT erp_create_entity(repeat('t', 70), ARRAY['id']);
 SELECT erp_create_entity(repeat('t', 69) || 'u', ARRAY['id']);
 
-CALL forget('names');
 
 -- Names that look like the places of our own statements.
 SELECT erp_create_entity('{table}', ARRAY['{match}', '{keys}']);
@@ -60,3 +59,5 @@ SELECT entity_slug, action FROM erp_apply('{"entities": [{"entity_schema": "{tab
     "fields": [{"attribute": "{match}", "field": "a"}, {"attribute": "{keys}", "field": "b"}]}]}', 'x', '{"a": 1, "b": 2}');
 SELECT attributes FROM erp_find('{table}', '{"{match}": 1, "{pick}": null}');
 SELECT attributes FROM erp_find('{table}', '{"{match}": 1}');
+
+CALL forget('names');

@@ -67,6 +67,18 @@ impl Failure {
         }
     }
 
+    /// An error of the engine with the number of the event, from 1, in its detail.
+    pub fn of_event(self, number: usize) -> Failure {
+        match self {
+            Failure::Engine(error) => {
+                let rest = error.detail.as_deref().map(|detail| format!("\n{detail}"));
+                let detail = format!("Event: {number}{}", rest.unwrap_or_default());
+                Failure::Engine(error.detail(detail))
+            }
+            other => other,
+        }
+    }
+
     /// The failure as it is raised. The code stands at the front of DETAIL.
     pub fn report(self) -> Report {
         let told = self.tell();

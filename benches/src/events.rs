@@ -31,12 +31,12 @@ fn payload(workload: &Workload, version: Version, n: usize) -> Payload {
     Payload((workload.payload)(n, stays, changes).to_string())
 }
 
-/// Makes and fills `bench.event` and `bench.mapping`. The mean size of a payload as jsonb.
+/// Makes and fills `bench.event` and `bench.mapping`. Returns the mean size of a payload as jsonb.
 pub fn load(database: &Database, workload: &Workload, events: usize) -> Result<u64> {
     let mut client = database.connect("setup", "public")?;
     client.batch_execute(include_str!("../sql/events.sql"))?;
-    let mapping = Payload(workload.mapping.to_owned());
-    client.execute("INSERT INTO bench.mapping (document) VALUES ($1)", &[&mapping])?;
+    let keep = "INSERT INTO bench.mapping (document) VALUES ($1)";
+    client.execute(keep, &[&workload.mapping()?])?;
     for version in [Version::First, Version::Changed] {
         let mut rows = client.copy_in("COPY bench.event (version, n, payload) FROM STDIN")?;
         for n in 1..=events + HISTORY {

@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::options::Options;
 use crate::tables::Tables;
 use crate::workload::{Version, Workload};
-use crate::{events, floor, memory, race, report};
+use crate::{events, floor, memory, race, report, verify};
 
 /// A way to apply events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,28 +155,29 @@ pub fn run(
         floor::make_ready(database, tables, options.events)?;
     }
     let mut contenders = mode.contenders(database, workload, tables)?;
-    // Nobody plans statements for empty tables but a test.
     let history = mode.history(workload, options.events);
     for contender in &mut contenders {
         contender.step(mode.phases()[0], &history, Clock::Wall)?;
     }
-    let mut memory = vec![memory::of(&mut contenders[0].client)?];
+    let before = memory::of(&mut contenders[0].client)?;
     let mut measured = Vec::new();
     for phase in mode.phases() {
         let steps = mode.steps(workload, phase.version(), options.events);
         tables.settle(&mut keeper)?;
-        let times = race::run(&mut contenders, *phase, &steps, options.clock, &mut keeper)?;
-        if mode != Mode::Map {
-            crate::verify::same_rows(database, tables, &contenders, *phase)?;
+        let costs = race::run(&mut contenders, *phase, &steps, options.clock, &mut keeper)?;
+        if mode == Mode::Map {
+            verify::same_updates(database, workload)?;
+        } else {
+            verify::same_rows(database, tables, &contenders, *phase)?;
         }
         if options.only.is_none_or(|only| only == *phase) {
-            measured.push((*phase, times));
+            measured.push((*phase, costs));
         }
         if options.only == Some(*phase) {
             break;
         }
     }
-    memory.push(memory::of(&mut contenders[0].client)?);
+    let memory = [before, memory::of(&mut contenders[0].client)?];
     report::mode(mode, &contenders, &measured, &memory);
     Ok(())
 }

@@ -21,7 +21,8 @@ const QUICK: usize = 10_000;
 pub fn usage() -> String {
     let list = |names: Vec<&str>| names.join(", ");
     format!(
-        "usage: erp_bench [--quick | --events N] [--workload NAME]… [--mode NAME]… [--only PHASE] [--cpu]\n\
+        "usage: erp_bench [--quick | --events N] [--workload NAME]… [--mode NAME]… [--only PHASE] \
+         [--cpu]\n\
          \n\
          --events N       events, at least 100 (default {EVENTS}, --quick {QUICK})\n\
          --workload NAME  {}\n\

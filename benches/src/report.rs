@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::contender::Contender;
+use crate::events::HISTORY;
 use crate::memory::Memory;
 use crate::mode::{Mode, Phase};
 use crate::options::Options;
@@ -13,9 +14,8 @@ const LABEL: usize = 32;
 const NUMBER: usize = 19;
 
 pub fn start(options: &Options) {
-    println!("{} events in batches, {} one at a time.", thousands(options.events as u64), {
-        thousands(options.events as u64 / 10)
-    });
+    let (batches, single) = (options.events as u64, options.events as u64 / 10);
+    println!("{} events in batches, {} one at a time.", thousands(batches), thousands(single));
     let clock = match options.clock {
         Clock::Wall => "Events a second",
         Clock::Cpu => "Events a second of the server's processor time",
@@ -31,7 +31,7 @@ pub fn workload(workload: &Workload, tables: &Tables, payload_bytes: u64) {
 
 type Measured = Vec<(Phase, Vec<Option<Cost>>)>;
 
-pub fn mode(mode: Mode, contenders: &[Contender], measured: &Measured, memory: &[Memory]) {
+pub fn mode(mode: Mode, contenders: &[Contender], measured: &Measured, memory: &[Memory; 2]) {
     println!();
     line(mode.title(), measured.iter().map(|(phase, _)| phase.name().to_owned()));
     rule(measured.len());
@@ -44,9 +44,7 @@ pub fn mode(mode: Mode, contenders: &[Contender], measured: &Measured, memory: &
             line(&format!("{}, WAL an event", contender.label), wal);
         }
     }
-    if let [first, last] = memory {
-        println!("{}", memory_line(contenders[0].label, first, last));
-    }
+    println!("{}", memory_line(contenders[0].label, memory));
 }
 
 fn line(label: &str, cells: impl Iterator<Item = String>) {
@@ -74,9 +72,9 @@ fn wal(cost: Option<Cost>) -> String {
     cost.map_or("–".into(), |cost| format!("{} B", thousands(cost.wal / cost.events as u64)))
 }
 
-fn memory_line(label: &str, first: &Memory, last: &Memory) -> String {
+fn memory_line(label: &str, [first, last]: &[Memory; 2]) -> String {
     let mut line = format!(
-        "\n{label}: memory contexts {} after the first call, {} at the end",
+        "\n{label}: memory contexts {} after {HISTORY} events, {} at the end",
         megabytes(first.contexts),
         megabytes(last.contexts)
     );

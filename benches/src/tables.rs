@@ -16,35 +16,35 @@ pub struct Tables {
 /// indexes, fillfactor.
 pub fn create(database: &Database, workload: &Workload) -> Result<Tables> {
     let mut client = database.connect("setup", Peer::Toolkit.schema())?;
-    let mapping = workload.mapping.parse::<serde_json::Value>()?;
-    client.execute("SELECT count(*) FROM erp_prepare($1)", &[&mapping])?;
+    client.execute("SELECT count(*) FROM erp_prepare($1)", &[&workload.mapping()?])?;
     let slugs = "SELECT slug FROM erp.entity_type ORDER BY created_at, slug";
     let names: Vec<String> = client.query(slugs, &[])?.iter().map(|row| row.get(0)).collect();
     for peer in Peer::ALL {
         let schema = peer.schema();
         if peer != Peer::Toolkit {
             client.batch_execute(&format!("CREATE SCHEMA {schema}"))?;
-            for table in &names {
-                copy(&mut client, table, schema)?;
-            }
         }
         for table in &names {
+            if peer != Peer::Toolkit {
+                copy(&mut client, table, schema)?;
+            }
             // Vacuumed between the phases, the same for all, and not in between.
             client.batch_execute(&format!(
                 "ALTER TABLE {schema}.{table} SET (autovacuum_enabled = off)"
             ))?;
         }
     }
-    for (peer, functions) in [
-        (Peer::Sql, [workload.batch, workload.map].as_slice()),
-        (Peer::PlPgSql, [workload.row].as_slice()),
-    ] {
-        let mut client = database.connect("setup", peer.schema())?;
-        for function in functions {
-            client.batch_execute(function)?;
-        }
-    }
+    create_functions(database, workload)?;
     Ok(Tables { names })
+}
+
+fn create_functions(database: &Database, workload: &Workload) -> Result<()> {
+    for (peer, function) in
+        [(Peer::Sql, workload.batch), (Peer::Sql, workload.map), (Peer::PlPgSql, workload.row)]
+    {
+        database.connect("setup", peer.schema())?.batch_execute(function)?;
+    }
+    Ok(())
 }
 
 fn copy(client: &mut Client, table: &str, schema: &str) -> Result<()> {

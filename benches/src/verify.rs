@@ -1,4 +1,4 @@
-//! Whether all contenders left the same rows: a peer that does less is no measure.
+//! Whether all contenders came to the same result: a peer that does less is no measure.
 
 use postgres::Client;
 
@@ -7,6 +7,7 @@ use crate::contender::Contender;
 use crate::database::Database;
 use crate::mode::Phase;
 use crate::tables::Tables;
+use crate::workload::Workload;
 
 /// Compares the tables of those who took part in `phase`, ids replaced by keys.
 pub fn same_rows(
@@ -36,6 +37,17 @@ pub fn same_rows(
         }
     }
     Ok(())
+}
+
+/// Compares what `erp_map` and the peer's `map` make of events.
+pub fn same_updates(database: &Database, workload: &Workload) -> Result<()> {
+    let mut client = database.connect("verification", "public")?;
+    let differing = include_str!("../sql/differing_updates.sql");
+    let row = client.query_one(differing, &[&workload.event_name])?;
+    match row.get::<_, Option<i32>>(0) {
+        None => Ok(()),
+        Some(n) => Err(format!("event {n} maps to something else by hand").into()),
+    }
 }
 
 /// Of each table the number of rows and a sum over them.

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::pg::Call;
 use crate::pg::call::{Cell, Results};
 use crate::pg::spi::connected;
-use crate::store::apply::{Applied, CHUNK, OnError, apply_chunk, with_retries};
+use crate::store::apply::{Applied, CHUNK, How, OnError, apply_chunk, with_retries};
 
 /// `erp_apply(mapping, event_name, payload)`.
 pub fn payload_form(call: Call) -> Result<Datum, Failure> {
@@ -128,6 +128,8 @@ impl<'c> Events<'c> {
         let mapper = Mapper::new(self.mapping, now)?;
         refuse_unsupported(mapper.mapping.event(self.event_name)?)?;
         let events: Vec<usize> = (0..self.len()).collect();
+        let is_batch = matches!(self.payloads, Payloads::Many(_));
+        let how = How { on_error, is_batch, now: Datum::from(now) };
         connected(|| {
             with_retries(|tried| {
                 if tried > 1 {
@@ -136,7 +138,7 @@ impl<'c> Events<'c> {
                 for chunk in events.chunks(CHUNK) {
                     let arena = Bump::new();
                     let map = |event| self.map(event, &mapper, &arena);
-                    apply_chunk(chunk, on_error, Datum::from(now), &map, &arena, &mut found)?;
+                    apply_chunk(chunk, how, &map, &arena, &mut found)?;
                 }
                 Ok(())
             })

@@ -62,6 +62,16 @@ impl From<PgError> for Stop {
     }
 }
 
+/// How events are applied.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    pub on_error: OnError,
+    /// Whether errors tell which event failed.
+    pub is_batch: bool,
+    /// A timestamptz.
+    pub now: Datum,
+}
+
 /// What one event did to one entity, or why it failed.
 pub enum Applied<'r> {
     Row {
@@ -122,13 +132,12 @@ fn wait(tried: u32) -> Result<(), Failure> {
 /// is alone.
 pub fn apply_chunk<'a>(
     events: &[usize],
-    on_error: OnError,
-    now: Datum,
+    how: How,
     map: &dyn Fn(usize) -> Result<Vec<Mapped<'a>>, Failure>,
     arena: &'a Bump,
     found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
 ) -> Result<(), Stop> {
-    let chunk = Chunk { on_error, now, arena };
+    let chunk = Chunk { how, arena };
     let mut types = Types::default();
     let mut asked = Vec::with_capacity(events.len());
     for event in events {
@@ -136,8 +145,8 @@ pub fn apply_chunk<'a>(
         let request = map(*event).and_then(|mapped| request(mapped, &mut types, arena));
         match request {
             Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
-            Err(failure) if on_error == OnError::Raise => {
-                return Err(chunk.first_failure(&types, &asked, failure));
+            Err(failure) if how.on_error == OnError::Raise => {
+                return Err(chunk.first_failure(&types, &asked, *event, failure));
             }
             request => asked.push((*event, request)),
         }
@@ -149,8 +158,7 @@ pub fn apply_chunk<'a>(
 type Asked<'a> = (usize, Result<Request<'a>, Failure>);
 
 struct Chunk<'a> {
-    on_error: OnError,
-    now: Datum,
+    how: How,
     arena: &'a Bump,
 }
 
@@ -162,7 +170,7 @@ impl<'a> Chunk<'a> {
         found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
     ) -> Result<(), Stop> {
         for tried in 1.. {
-            let written = match self.on_error {
+            let written = match self.how.on_error {
                 OnError::Raise => self.decide_and_write(types, asked),
                 OnError::Continue => subtransaction(|| self.decide_and_write(types, asked)),
             };
@@ -171,17 +179,19 @@ impl<'a> Chunk<'a> {
                 (Err(Stop::Entangled), [_]) => entangled().into(),
                 (Err(Stop::Entangled), _) => break,
                 (Err(Stop::Failed(failure)), _)
-                    if self.on_error == OnError::Continue && !ends_the_call(&failure) =>
+                    if self.how.on_error == OnError::Continue && !ends_the_call(&failure) =>
                 {
                     failure
                 }
                 (Err(stop), _) => return Err(stop),
             };
             match asked {
-                [(event, _)] if self.on_error == OnError::Continue && tried >= tries(&failure) => {
+                [(event, _)]
+                    if self.how.on_error == OnError::Continue && tried >= tries(&failure) =>
+                {
                     return Ok(found(Applied::Failed { event: *event, error: &failure })?);
                 }
-                [_] if self.on_error == OnError::Raise => return Err(failure.into()),
+                [_] if self.how.on_error == OnError::Raise => return Err(failure.into()),
                 [_] => {}
                 _ => break,
             }
@@ -211,7 +221,7 @@ impl<'a> Chunk<'a> {
                 if decided.entities.is_entangled() {
                     return Err(Stop::Entangled);
                 }
-                let written = write(&decided.entities, self.now, self.arena)?;
+                let written = write(&decided.entities, self.how.now, self.arena)?;
                 return Ok(Decided { written, ..decided });
             }
             for ((table, key), group) in &needed {
@@ -223,7 +233,14 @@ impl<'a> Chunk<'a> {
 
     /// The failure of an event, unless one of those before it fails in the tables: then that
     /// one came first.
-    fn first_failure(&self, types: &Types<'a>, before: &[Asked<'a>], failure: Failure) -> Stop {
+    fn first_failure(
+        &self,
+        types: &Types<'a>,
+        before: &[Asked<'a>],
+        event: usize,
+        failure: Failure,
+    ) -> Stop {
+        let failure = if self.how.is_batch { failure.of_event(event + 1) } else { failure };
         if before.is_empty() {
             return failure.into();
         }
@@ -245,8 +262,8 @@ impl<'a> Chunk<'a> {
                 .map_err(Failure::from)
                 .and_then(|()| entities.apply(request));
             match outcome {
-                Err(failure) if self.on_error == OnError::Raise => {
-                    return Err(self.first_failure(types, &asked[..at], failure));
+                Err(failure) if self.how.on_error == OnError::Raise => {
+                    return Err(self.first_failure(types, &asked[..at], asked[at].0, failure));
                 }
                 outcome => outcomes.push(outcome),
             }

@@ -252,7 +252,9 @@ impl Applier {
         });
         let expected = match failures.first().and_then(|failure| failure.split_once(' ')) {
             None => one_by_one,
-            Some((_, failure)) => Outcome { rows: vec![failure.into()], entities: untouched },
+            Some((event, failure)) => {
+                Outcome { rows: vec![with_event(event, failure)], entities: untouched }
+            }
         };
         same("raising", &expected, &raising)
     }
@@ -353,6 +355,21 @@ fn raised(error: &Error) -> String {
     let [detail, hint] = [error.detail(), error.hint()].map(Option::unwrap_or_default);
     let (state, message) = (error.code().code(), error.message());
     format!("failed {state} {message} / {} / {hint}", without_row(detail))
+}
+
+/// A failure as a batch raises it: errors of our own tell which event failed.
+fn with_event(event: &str, failure: &str) -> String {
+    let parts: Vec<&str> = failure.rsplitn(3, " / ").collect();
+    match parts[..] {
+        [hint, detail, message] if message.starts_with("failed MP") => {
+            let detail = match detail.split_once(": ") {
+                Some((code, rest)) => format!("{code}: Event: {event}\n{rest}"),
+                None => format!("{detail}: Event: {event}"),
+            };
+            format!("{message} / {detail} / {hint}")
+        }
+        _ => failure.to_owned(),
+    }
 }
 
 /// An event that was set aside, told as it is when it is raised: the code in front of the detail.

@@ -7,7 +7,7 @@ use crate::random::Random;
 
 pub const CONTRACT: Workload = Workload {
     name: "contract",
-    summary: "A contract of 7 fields, 1 of them JSONata, and three meters by an entity-level expression",
+    summary: "A contract of 7 fields, 1 of them JSONata; three meters by an entity-level expression",
     event_name: "ContractChanged",
     mapping: sql!("contract", "mapping.json"),
     batch: sql!("contract", "batch.sql"),
@@ -32,13 +32,21 @@ fn payload(n: usize, mut stays: Random, mut changes: Random) -> Value {
         "endDate": null,
         "active": changes.chance(80),
         "product": {"id": stays.below(500), "name": stays.pick(&PRODUCTS), "bonus": null},
-        "consumption": {"yearly": changes.below(9_000_000) as f64 / 1000.0, "unit": "kWh", "estimated": false},
+        "consumption": {
+            "yearly": changes.below(9_000_000) as f64 / 1e3,
+            "unit": "kWh",
+            "estimated": false,
+        },
         "meters": meters,
         "prices": [
-            {"kind": "WORK", "net": 0.2731, "gross": 0.325, "unit": "EUR/kWh", "validFrom": "2024-01-01"},
-            {"kind": "BASE", "net": 9.9, "gross": 11.78, "unit": "EUR/month", "validFrom": "2024-01-01"},
+            {"kind": "WORK", "net": 0.2731, "gross": 0.325, "unit": "EUR/kWh", "from": "2024-01-01"},
+            {"kind": "BASE", "net": 9.9, "gross": 11.8, "unit": "EUR/month", "from": "2024-01-01"},
         ],
-        "market": {"location": format!("DE{:011}", stays.below(100_000_000_000)), "grid": "0-38", "supplier": "9900123000008"},
+        "market": {
+            "location": format!("DE{:011}", stays.below(100_000_000_000)),
+            "grid": "0-38",
+            "supplier": "9900123000008",
+        },
         "_meta": {"client": "100", "changeNumber": changes.below(1_000_000_000), "schemaVersion": 7},
     })
 }

@@ -8,7 +8,7 @@ use crate::random::Random;
 
 pub const CUSTOMER: Workload = Workload {
     name: "customer",
-    summary: "13 fields, 2 of them JSONata, 4 JSONPath, 1 relation; two customers to a billing account",
+    summary: "13 fields, 2 by JSONata, 4 by JSONPath, 1 relation; two customers to a billing account",
     event_name: "CustomerChanged",
     mapping: sql!("customer", "mapping.json"),
     batch: sql!("customer", "batch.sql"),
@@ -29,7 +29,7 @@ fn payload(n: usize, mut stays: Random, mut changes: Random) -> Value {
     let (first, last) = (stays.pick(&FIRST_NAMES), stays.pick(&LAST_NAMES));
     json!({
         "customerId": format!("CUST-{n:08}"),
-        "name": {"title": null, "first": first, "last": last, "initials": first.chars().next().map(String::from)},
+        "name": {"title": null, "first": first, "last": last, "initial": first.chars().next()},
         "email": format!("customer.{n}@example.com"),
         "phone": format!("+49 221 {:07}", changes.below(10_000_000)),
         "language": stays.pick(&["de", "en", "fr", "pl"]),
@@ -42,17 +42,25 @@ fn payload(n: usize, mut stays: Random, mut changes: Random) -> Value {
             "postalCode": format!("{:05}", stays.below(99_999)),
             "city": changes.pick(&CITIES),
             "country": "DE",
-            "geo": {"lat": 47.0 + stays.below(700_000) as f64 / 1e5, "lon": 6.0 + stays.below(800_000) as f64 / 1e5},
+            "geo": {
+                "lat": 47.0 + stays.below(700_000) as f64 / 1e5,
+                "lon": 6.0 + stays.below(800_000) as f64 / 1e5,
+            },
         },
         "bankAccounts": (0..2).map(|_| bank_account(&mut stays)).collect::<Vec<_>>(),
-        "dunning": {"level": stays.below(4), "blocked": false, "lastRun": "2024-02-29", "procedure": "0001"},
+        "dunning": {
+            "level": stays.below(4),
+            "blocked": false,
+            "lastRun": "2024-02-29",
+            "procedure": "0001",
+        },
         "salesAreas": (0..3).map(|_| sales_area(&mut stays)).collect::<Vec<_>>(),
         "remarks": "Bitte vor Lieferung anrufen; Hinweis: \"Hintereingang\" benutzen.",
         "taxNumbers": [format!("DE{:09}", stays.below(1_000_000_000)), null],
         "_meta": {
             "client": "100",
             "changedBy": stays.pick(&["BATCH_JOB", "MSCHULZ", "RFC_ERP"]),
-            "changedAt": format!("2024-03-{:02}T{:02}:15:00Z", 1 + stays.below(28), changes.below(24)),
+            "changedAt": format!("2024-03-{:02}T08:15:00Z", 1 + changes.below(28)),
             "changeNumber": changes.below(1_000_000_000),
             "schemaVersion": 7,
         },
@@ -63,7 +71,11 @@ fn bank_account(random: &mut Random) -> Value {
     json!({
         "iban": format!("DE{:020}", random.below(1_000_000_000_000)),
         "bic": random.pick(&["COLSDE33XXX", "DEUTDEFFXXX", "GENODEF1XXX"]),
-        "mandate": {"reference": format!("M-{}", random.below(1_000_000)), "signedOn": "2021-06-01", "type": "CORE"},
+        "mandate": {
+            "reference": format!("M-{}", random.below(1_000_000)),
+            "signedOn": "2021-06-01",
+            "type": "CORE",
+        },
     })
 }
 

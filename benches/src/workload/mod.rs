@@ -6,6 +6,7 @@ mod customer;
 
 use serde_json::Value;
 
+use crate::Result;
 use crate::random::Random;
 
 /// To add one: a module that makes the payloads, a folder in `sql/` with the mapping and the SQL,
@@ -15,7 +16,7 @@ pub struct Workload {
     /// One sentence, without its full stop.
     pub summary: &'static str,
     pub event_name: &'static str,
-    /// The mapping document.
+    /// The mapping document, as text.
     pub mapping: &'static str,
     /// Creates `apply_batch(payloads jsonb[])`: set-based statements.
     pub batch: &'static str,
@@ -25,6 +26,12 @@ pub struct Workload {
     pub map: &'static str,
     /// The payload of event `n`. What comes from the second generator differs between versions.
     pub payload: fn(n: usize, stays: Random, changes: Random) -> Value,
+}
+
+impl Workload {
+    pub fn mapping(&self) -> Result<Value> {
+        Ok(self.mapping.parse()?)
+    }
 }
 
 /// Which payload of an event.

@@ -1,5 +1,9 @@
 -- Which tables the entities are in. Entity tables are the user's, never the extension's.
 
+-- The script runs as the bootstrap superuser where the extension is trusted: no function or
+-- operator of the schema it is installed in may stand for one of PostgreSQL's.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 BEGIN
     IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
@@ -43,8 +47,8 @@ COMMENT ON COLUMN erp.entity_key.is_unique IS 'whether entities are upserted by 
 SELECT pg_catalog.pg_extension_config_dump('erp.entity_type', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.entity_key', '');
 
-CREATE FUNCTION erp._binding_changed(bindings regclass) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+CREATE FUNCTION erp._binding_changed() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_binding_changed';
 COMMENT ON FUNCTION erp._binding_changed IS 'Private: has every session read the bindings again';
 
@@ -52,7 +56,7 @@ CREATE FUNCTION erp._tell_binding_changed() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM erp._binding_changed('erp.entity_type');
+    PERFORM erp._binding_changed();
     RETURN NULL;
 END
 $$;

@@ -1,5 +1,7 @@
 -- The functions that run mappings. They run with the rights of whoever calls.
 
+SET LOCAL search_path = @extschema@, pg_temp;
+
 CREATE FUNCTION erp_validate(mapping jsonb)
     RETURNS TABLE (severity text, code text, path text, message text, hint text)
     LANGUAGE c STABLE PARALLEL UNSAFE
@@ -7,7 +9,7 @@ CREATE FUNCTION erp_validate(mapping jsonb)
 COMMENT ON FUNCTION erp_validate(jsonb) IS
 'Every problem of a mapping at once, also against the entity types there are. mapping: the v2.0 document. Rows: severity (error, warning), a stable code, the place as a JSON Pointer, message and hint. No row: the mapping can be used. Errors: MP001 for a null mapping.';
 
-CREATE FUNCTION erp_map(mapping jsonb, event_name text, payload jsonb, at timestamptz DEFAULT now())
+CREATE FUNCTION erp_map(mapping jsonb, event_name text, payload jsonb, at timestamptz DEFAULT pg_catalog.now())
     RETURNS TABLE (entity_slug text, mode text, unique_identifiers jsonb, attributes jsonb, scope jsonb)
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'erp_map';

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bumpalo::Bump;
 use erp_engine::jsonb::{Tree, Value};
 use erp_engine::mapping::key_set_uses;
-use pgrx::pg_sys::{Datum, Oid};
+use pgrx::pg_sys::{self, Datum};
 
 use super::mapping_argument;
 use crate::error::Failure;
@@ -50,10 +50,13 @@ pub fn key_sets(call: Call) -> Result<Datum, Failure> {
     rows.done()
 }
 
-/// `erp._binding_changed(table)`: has every session read the bindings again.
+/// `erp._binding_changed()`: has every session read the bindings again.
 pub fn binding_changed(call: Call) -> Result<Datum, Failure> {
-    if let Some(table) = call.datum(0) {
-        entity_type::invalidate(Oid::from(table.value() as u32))?;
-    }
+    // SAFETY: C strings; the schema and the table belong to the extension.
+    let bindings = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"erp".as_ptr(), false);
+        pg_sys::get_relname_relid(c"entity_type".as_ptr(), schema)
+    };
+    entity_type::invalidate(bindings)?;
     Ok(call.null())
 }

@@ -1,7 +1,7 @@
 //! Cancelling: the engine sees a token, PostgreSQL sees signals.
 //!
-//! While a token is watched a timer looks every 50 ms whether PostgreSQL has an interrupt
-//! pending (`statement_timeout`, `pg_cancel_backend`, shutdown) and cancels the token. The
+//! While a token is watched a timer looks every 50 ms whether the statement is to end
+//! (`statement_timeout`, `pg_cancel_backend`, shutdown) and cancels the token. The
 //! engine then stops by itself, and the interrupt is served once no expression is on the stack.
 
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
@@ -72,7 +72,13 @@ extern "C" fn tick() {
     // SAFETY: a watch takes its token out of TOKEN before it is dropped; cancelling is one
     // atomic store.
     unsafe {
-        if !token.is_null() && std::ptr::read_volatile(&raw const pg_sys::InterruptPending) != 0 {
+        // Not InterruptPending: that is set as well for what does not end the statement, such as
+        // messages of parallel workers.
+        let is_to_end = || {
+            std::ptr::read_volatile(&raw const pg_sys::QueryCancelPending) != 0
+                || std::ptr::read_volatile(&raw const pg_sys::ProcDiePending) != 0
+        };
+        if !token.is_null() && is_to_end() {
             (*token).cancel();
         }
     }

@@ -5,8 +5,9 @@
 //! Every function here may only be called inside `attempt`, unless it cannot raise.
 
 use pgrx::pg_sys::{
-    ArrayType, Datum, ErrorData, FunctionCallInfo, HeapTuple, LOCKMODE, LOCKTAG, LockAcquireResult,
-    Oid, SPIPlanPtr, SPITupleTable, Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
+    ArrayType, CachedPlan, Datum, ErrorData, FunctionCallInfo, GucAction, GucContext, GucSource,
+    HeapTuple, LOCKMODE, LOCKTAG, LockAcquireResult, Oid, ResourceOwner, SPIPlanPtr, SPITupleTable,
+    Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
 };
 use std::ffi::{c_char, c_int, c_long};
 
@@ -70,6 +71,18 @@ unsafe extern "C-unwind" {
     // Settings while planning
     pub fn NewGUCNestLevel() -> c_int;
     pub fn AtEOXact_GUC(commit: bool, level: c_int);
+    pub fn set_config_option(
+        name: *const c_char,
+        value: *const c_char,
+        context: GucContext::Type,
+        source: GucSource::Type,
+        action: GucAction::Type,
+        change: bool,
+        level: c_int,
+        is_reload: bool,
+    ) -> c_int;
+    pub fn SPI_plan_get_cached_plan(plan: SPIPlanPtr) -> *mut CachedPlan;
+    pub fn ReleaseCachedPlan(plan: *mut CachedPlan, owner: ResourceOwner);
 
     // Data
     pub fn pg_detoast_datum(datum: *mut varlena) -> *mut varlena;

@@ -1,14 +1,17 @@
 //! Statements through SPI, their plans kept, their errors whole.
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::rc::Rc;
 
 use bumpalo::Bump;
+use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::Value;
 use pgrx::pg_sys::{self, Datum, Oid, SPIPlanPtr, SPITupleTable};
 use uuid::Uuid;
 
 use super::{PgError, attempt, raw};
+use crate::error::Failure;
 use crate::jsonb;
 
 /// Runs `f` connected to SPI.
@@ -57,7 +60,9 @@ pub fn keeps_one_snapshot() -> bool {
 /// A prepared statement that is kept until it is dropped.
 pub struct Statement {
     plan: SPIPlanPtr,
-    is_planned: std::cell::Cell<bool>,
+    is_planned: Cell<bool>,
+    /// The types of its columns, as those who read its rows take them to be.
+    columns: Vec<Oid>,
 }
 
 /// How a statement may look at the database.
@@ -70,8 +75,9 @@ pub enum Access {
 }
 
 impl Statement {
-    /// Prepares `source`, whose parameters are of `types`, for one plan that serves all values.
-    pub fn prepare(source: &str, types: &[Oid]) -> Result<Rc<Statement>, PgError> {
+    /// Prepares `source`, whose parameters are of `types` and whose columns are of `columns`, for
+    /// one plan that serves all values.
+    pub fn prepare(source: &str, types: &[Oid], columns: &[Oid]) -> Result<Rc<Statement>, PgError> {
         let source =
             CString::new(source).expect("statements hold no NUL: names of PostgreSQL do not");
         let (types, count) = (types.as_ptr().cast_mut(), types.len() as i32);
@@ -87,29 +93,78 @@ impl Statement {
             })?
         };
         assert!(!plan.is_null(), "SPI refused to prepare a statement");
-        Ok(Rc::new(Statement { plan, is_planned: false.into() }))
+        Ok(Rc::new(Statement { plan, is_planned: false.into(), columns: columns.to_vec() }))
     }
 
-    /// Executes the statement. No argument is null.
-    pub fn execute(&self, arguments: &[Datum], access: Access) -> Result<Rows, PgError> {
+    /// Executes the statement. No argument is null. Error: `ENTITY_TYPE_UNKNOWN` when its columns
+    /// are no longer of the types they had, because somebody altered the table.
+    pub fn execute(&self, arguments: &[Datum], access: Access) -> Result<Rows, Failure> {
         let mut arguments: smallvec::SmallVec<[Datum; 8]> = arguments.into();
         let (plan, values) = (self.plan, arguments.as_mut_ptr());
         let read_only = access == Access::Read;
         // SAFETY: the plan is kept as long as `self`, the values live through the call.
         let rows = unsafe {
-            let is_planned = self.is_planned.get() && attempt(|| raw::SPI_plan_is_valid(plan))?;
-            let level = if is_planned { None } else { Some(by_index_alone()?) };
+            if !self.is_planned.get() || !attempt(|| raw::SPI_plan_is_valid(plan))? {
+                self.plan_by_index_alone()?;
+            }
             let table = attempt(|| {
                 raw::SPI_execute_plan(plan, values, std::ptr::null(), read_only, 0);
                 pg_sys::SPI_tuptable
             })?;
-            if let Some(level) = level {
-                attempt(|| raw::AtEOXact_GUC(true, level))?;
-            }
             Rows { table }
         };
+        if rows.has_types(&self.columns) {
+            return Ok(rows);
+        }
+        let message =
+            "a table of an entity type has columns of other types than it was created with";
+        Err(Error::new(Code::EntityTypeUnknown, message)
+            .hint("Give id, attributes, links, stub and the identifiers' columns their types back.")
+            .into())
+    }
+
+    /// Makes the plan that is kept. It looks rows up one by one through indexes: a table that is
+    /// small or without statistics now may be large when the plan runs, and a sequential scan or
+    /// a hash of it would never be left again. The settings hold while planning alone, not for
+    /// the triggers that an execution runs.
+    fn plan_by_index_alone(&self) -> Result<(), PgError> {
+        let plan = self.plan;
+        // SAFETY: the plan is kept as long as `self`; the cached plan is released at once.
+        unsafe {
+            let level = attempt(|| raw::NewGUCNestLevel())?;
+            for name in [
+                c"enable_seqscan",
+                c"enable_bitmapscan",
+                c"enable_hashjoin",
+                c"enable_mergejoin",
+                c"enable_material",
+                c"jit",
+            ] {
+                attempt(|| {
+                    raw::set_config_option(
+                        name.as_ptr(),
+                        c"off".as_ptr(),
+                        pg_sys::GucContext::PGC_USERSET,
+                        pg_sys::GucSource::PGC_S_SESSION,
+                        pg_sys::GucAction::GUC_ACTION_SAVE,
+                        true,
+                        0,
+                        false,
+                    )
+                })?;
+            }
+            attempt(|| {
+                raw::PushActiveSnapshot(raw::GetTransactionSnapshot());
+                let cached = raw::SPI_plan_get_cached_plan(plan);
+                if !cached.is_null() {
+                    raw::ReleaseCachedPlan(cached, pg_sys::CurrentResourceOwner);
+                }
+                raw::PopActiveSnapshot();
+            })?;
+            attempt(|| raw::AtEOXact_GUC(true, level))?;
+        }
         self.is_planned.set(true);
-        Ok(rows)
+        Ok(())
     }
 }
 
@@ -124,52 +179,6 @@ impl Drop for Statement {
     }
 }
 
-/// Plans made from here to the end of the level look rows up one by one through indexes. The
-/// plans are kept, and a table that is small or without statistics when they are made may be
-/// large when they run: a sequential scan or a hash of it would never be left again.
-fn by_index_alone() -> Result<i32, PgError> {
-    // SAFETY: no pointers.
-    let level = unsafe { attempt(|| raw::NewGUCNestLevel())? };
-    for name in [
-        c"enable_seqscan",
-        c"enable_bitmapscan",
-        c"enable_hashjoin",
-        c"enable_mergejoin",
-        c"enable_material",
-        c"jit",
-    ] {
-        // SAFETY: both are C strings; the setting lasts to the end of the level.
-        unsafe {
-            attempt(|| {
-                set_config_option(
-                    name.as_ptr(),
-                    c"off".as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SAVE,
-                    true,
-                    0,
-                    false,
-                )
-            })?;
-        }
-    }
-    Ok(level)
-}
-
-unsafe extern "C-unwind" {
-    fn set_config_option(
-        name: *const std::ffi::c_char,
-        value: *const std::ffi::c_char,
-        context: pg_sys::GucContext::Type,
-        source: pg_sys::GucSource::Type,
-        action: pg_sys::GucAction::Type,
-        change: bool,
-        level: i32,
-        is_reload: bool,
-    ) -> i32;
-}
-
 /// The rows of a result, freed when dropped.
 pub struct Rows {
     table: *mut SPITupleTable,
@@ -182,6 +191,22 @@ impl Rows {
         }
         // SAFETY: the table is ours until it is freed.
         unsafe { (*self.table).numvals as usize }
+    }
+
+    /// Whether the columns are of these types. A statement without rows has none.
+    fn has_types(&self, columns: &[Oid]) -> bool {
+        if self.table.is_null() {
+            return columns.is_empty();
+        }
+        // SAFETY: the table is ours until it is freed; a column that is not there has no type.
+        unsafe {
+            let description = (*self.table).tupdesc;
+            (*description).natts as usize == columns.len()
+                && columns
+                    .iter()
+                    .zip(1..)
+                    .all(|(column, at)| pg_sys::SPI_gettypeid(description, at) == *column)
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {

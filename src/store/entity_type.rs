@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use crate::error::Failure;
-use crate::pg::spi::{Access, Statement};
+use crate::pg::spi::{Access, Statement, in_latest_snapshot};
 use crate::pg::{PgError, attempt, raw};
 
 /// What a relation does about a target that does not exist.
@@ -75,6 +75,8 @@ thread_local! {
     static TYPES: RefCell<HashMap<String, Rc<EntityType>>> = RefCell::default();
     static BINDING: RefCell<Option<Rc<Statement>>> = const { RefCell::new(None) };
     static IS_STALE: Cell<bool> = const { Cell::new(false) };
+    /// How often anything was told to have changed.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
     static WATCHES: Cell<bool> = const { Cell::new(false) };
     /// `erp.entity_type`, once a type was read from it.
     static BINDING_TABLE: Cell<Oid> = const { Cell::new(pg_sys::InvalidOid) };
@@ -94,8 +96,14 @@ impl EntityType {
         if let Some(known) = TYPES.with_borrow(|types| types.get(slug).cloned()) {
             return Ok(Some(known));
         }
-        let Some(loaded) = load(slug)? else { return Ok(None) };
+        // What is committed now, not what an older snapshot shows: the notice of a change may have
+        // come and gone. A change that is told while the binding is read may be missed by it.
+        let changes = CHANGES.get();
+        let Some(loaded) = in_latest_snapshot(|| load(slug))? else { return Ok(None) };
         let loaded = Rc::new(loaded);
+        if CHANGES.get() != changes {
+            return Ok(Some(loaded));
+        }
         TYPES.with_borrow_mut(|types| {
             if types.len() >= MAX_TYPES {
                 types.clear();
@@ -170,26 +178,33 @@ impl EntityType {
             include_str!("../../sql/queries/find.sql"),
             &[("{match}", &matches.join(" AND "))],
         );
-        Statement::prepare(&text, &vec![pg_sys::TEXTOID; 2 * attributes.len()])
+        let columns = [
+            pg_sys::TEXTOID,
+            pg_sys::JSONBOID,
+            pg_sys::TIMESTAMPTZOID,
+            pg_sys::TIMESTAMPTZOID,
+            pg_sys::TIMESTAMPTZOID,
+        ];
+        Statement::prepare(&text, &vec![pg_sys::TEXTOID; 2 * attributes.len()], &columns)
     }
 
     /// `(ids uuid[])` → id of those there are.
     pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(&self.find_by_id, &[pg_sys::UUIDARRAYOID], || {
+        self.kept(&self.find_by_id, &[pg_sys::UUIDARRAYOID], &[pg_sys::UUIDOID], || {
             self.fill(include_str!("../../sql/queries/find_by_id.sql"), &[])
         })
     }
 
     /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz)` → id of those written.
     pub fn update_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(&self.update_by_id, &ROWS, || {
+        self.kept(&self.update_by_id, &ROWS, &[pg_sys::UUIDOID], || {
             self.fill(include_str!("../../sql/queries/update_by_id.sql"), &[])
         })
     }
 
     /// `(ids uuid[], map jsonb)`.
     pub fn relink(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(&self.relink, &[pg_sys::UUIDARRAYOID, pg_sys::JSONBOID], || {
+        self.kept(&self.relink, &[pg_sys::UUIDARRAYOID, pg_sys::JSONBOID], &[], || {
             self.fill(include_str!("../../sql/queries/relink.sql"), &[])
         })
     }
@@ -203,7 +218,9 @@ impl EntityType {
             Find::Stubs => &set.find_stubs,
         };
         let types = vec![pg_sys::TEXTARRAYOID; set.columns.len()];
-        self.kept(slot, &types, || self.find_by_key_text(set, find))
+        let columns =
+            [pg_sys::INT8OID, pg_sys::UUIDOID, pg_sys::BOOLOID, pg_sys::BOOLOID, pg_sys::JSONBOID];
+        self.kept(slot, &types, &columns, || self.find_by_key_text(set, find))
     }
 
     fn find_by_key_text(&self, set: &KeySet, find: Find) -> String {
@@ -247,7 +264,9 @@ impl EntityType {
             ),
             false => (include_str!("../../sql/queries/insert_stubs.sql"), ROWS.to_vec()),
         };
-        self.kept(&set.insert, &types, || {
+        let mut columns = vec![pg_sys::TEXTOID; 1 + set.columns.len()];
+        columns[0] = pg_sys::UUIDOID;
+        self.kept(&set.insert, &types, &columns, || {
             let returned: Vec<String> =
                 set.columns.iter().map(|name| format!("t.{name}")).collect();
             self.fill(
@@ -261,12 +280,13 @@ impl EntityType {
         &self,
         slot: &OnceCell<Rc<Statement>>,
         types: &[Oid],
+        columns: &[Oid],
         text: impl FnOnce() -> String,
     ) -> Result<Rc<Statement>, PgError> {
         if let Some(statement) = slot.get() {
             return Ok(statement.clone());
         }
-        let statement = Statement::prepare(&text(), types)?;
+        let statement = Statement::prepare(&text(), types, columns)?;
         Ok(slot.get_or_init(|| statement).clone())
     }
 
@@ -317,11 +337,12 @@ pub fn or_near(slug: &str, known: &[&str], mend: String) -> String {
 }
 
 /// Every slug that is bound.
-pub fn slugs(arena: &Bump) -> Result<Vec<&str>, PgError> {
-    let statement =
-        Statement::prepare("SELECT slug FROM erp.entity_type ORDER BY slug LIMIT 1000", &[])?;
+pub fn slugs(arena: &Bump) -> Result<Vec<&str>, Failure> {
+    let text = "SELECT slug FROM erp.entity_type ORDER BY slug LIMIT 1000";
+    let statement = Statement::prepare(text, &[], &[pg_sys::TEXTOID])?;
     let rows = statement.execute(&[], Access::Read)?;
-    rows.iter().filter_map(|row| row.text(1, arena).transpose()).collect()
+    let slugs = rows.iter().filter_map(|row| row.text(1, arena).transpose());
+    Ok(slugs.collect::<Result<_, _>>()?)
 }
 
 fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
@@ -329,7 +350,15 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         Some(kept) => kept,
         None => {
             let text = include_str!("../../sql/queries/entity_type.sql");
-            let new = Statement::prepare(text, &[pg_sys::TEXTOID])?;
+            let columns = [
+                pg_sys::OIDOID,
+                pg_sys::TEXTOID,
+                pg_sys::TEXTOID,
+                pg_sys::JSONBOID,
+                pg_sys::OIDOID,
+                pg_sys::BOOLOID,
+            ];
+            let new = Statement::prepare(text, &[pg_sys::TEXTOID], &columns)?;
             BINDING.set(Some(new.clone()));
             new
         }
@@ -413,6 +442,7 @@ fn watch_for_changes() {
 /// Called by PostgreSQL at any moment: notes the fact and nothing else.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_argument: Datum, relation: Oid) {
+    let _ = CHANGES.try_with(|changes| changes.set(changes.get() + 1));
     let concerns_us = || {
         TYPES.try_with(|types| match types.try_borrow() {
             Ok(types) => types.values().any(|known| known.table == relation),
@@ -428,6 +458,7 @@ unsafe extern "C-unwind" fn relation_changed(_argument: Datum, relation: Oid) {
 /// A schema was renamed, perhaps.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn schema_changed(_argument: Datum, _cache: i32, _hash: u32) {
+    let _ = CHANGES.try_with(|changes| changes.set(changes.get() + 1));
     let _ = IS_STALE.try_with(|stale| stale.set(true));
 }
 

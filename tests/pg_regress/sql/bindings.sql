@@ -77,6 +77,33 @@ TRUNCATE erp.entity_type CASCADE;
 RESET client_min_messages;
 SELECT state FROM failure($$ SELECT * FROM erp_find('account') $$);
 
+-- Columns of other types than the extension gave them are told, not read as what they are not.
+SET client_min_messages = warning;
+SELECT erp_create_entity('altered', ARRAY['number']);
+INSERT INTO altered (id, attributes) VALUES (gen_random_uuid(), '{"number": 1}');
+ALTER TABLE altered DROP COLUMN number;
+ALTER TABLE altered ADD COLUMN number name GENERATED ALWAYS AS ((attributes ->> 'number')::name) STORED;
+CREATE UNIQUE INDEX ON altered (number);
+RESET client_min_messages;
+SELECT state, message FROM failure($$ SELECT * FROM erp_apply('{"entities": [{"entity_schema": "altered", "unique_ids": ["number"],
+    "fields": [{"attribute": "number", "field": "n"}, {"attribute": "x", "field": "x"}]}]}', 'x', '{"n": 1, "x": 2}') $$);
+ALTER TABLE altered DROP COLUMN links, DROP COLUMN number, DROP COLUMN attributes;
+ALTER TABLE altered ADD COLUMN attributes bigint NOT NULL DEFAULT 4096;
+SELECT state, message FROM failure($$ SELECT * FROM erp_find('altered') $$);
+
+-- Settings that a trigger makes are the trigger's, and none of ours show in it.
+SELECT erp_create_entity('watched', ARRAY['number']);
+CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('watch.seqscan', current_setting('enable_seqscan'), true);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER watch AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION watch();
+BEGIN;
+SELECT action FROM erp_apply('{"entities": [{"entity_schema": "watched", "unique_ids": ["number"],
+    "fields": [{"attribute": "number", "field": "n"}]}]}', 'x', '{"n": 1}');
+SELECT current_setting('watch.seqscan') AS seqscan;
+COMMIT;
+
 -- A table of the session alone is nothing that others could write to.
 SET search_path = pg_temp, public;
 SELECT state <> '00000' AS is_refused FROM failure($$ SELECT erp_create_entity('temporary', ARRAY['id']) $$);

@@ -54,6 +54,29 @@ CREATE SCHEMA erp;
 CREATE EXTENSION erp_toolkit;
 ROLLBACK;
 
+-- Functions and operators of the schema it is installed in stand for none of PostgreSQL's: what
+-- the script makes belongs to a superuser.
+BEGIN;
+DROP EXTENSION erp_toolkit;
+CREATE SCHEMA planted;
+CREATE FUNCTION planted.cardinality(text[]) RETURNS int LANGUAGE sql RETURN 1;
+CREATE FUNCTION planted.differs(text[], text[]) RETURNS boolean LANGUAGE sql RETURN true;
+CREATE FUNCTION planted.same(int, int) RETURNS boolean LANGUAGE sql RETURN true;
+CREATE FUNCTION planted.now() RETURNS timestamptz LANGUAGE sql RETURN 'epoch'::timestamptz;
+CREATE OPERATOR planted.<> (LEFTARG = text[], RIGHTARG = text[], FUNCTION = planted.differs);
+CREATE OPERATOR planted.= (LEFTARG = int, RIGHTARG = int, FUNCTION = planted.same);
+CREATE EXTENSION erp_toolkit SCHEMA planted;
+SELECT pg_describe_object(classid, objid, objsubid) AS uses, pg_describe_object(refclassid, refobjid, refobjsubid) AS planted
+FROM pg_depend
+WHERE (refclassid, refobjid) IN (
+    SELECT 'pg_proc'::regclass::oid, p.oid FROM pg_proc AS p
+    WHERE p.pronamespace = 'planted'::regnamespace AND p.proname IN ('cardinality', 'differs', 'same', 'now')
+    UNION ALL
+    SELECT 'pg_operator'::regclass::oid, o.oid FROM pg_operator AS o WHERE o.oprnamespace = 'planted'::regnamespace
+) AND classid <> 'pg_operator'::regclass;
+SELECT pronamespace::regnamespace FROM pg_proc WHERE proname = 'erp_apply' GROUP BY 1;
+ROLLBACK;
+
 -- A database that is not in UTF8 is refused.
 SELECT current_database() AS here \gset
 CREATE DATABASE regress_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;

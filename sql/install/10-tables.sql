@@ -22,12 +22,26 @@ CREATE TABLE erp.entity_type (
     slug text COLLATE "C" PRIMARY KEY CHECK (slug <> ''),
     table_name regclass NOT NULL UNIQUE,
     on_missing text NOT NULL DEFAULT 'create' CHECK (on_missing IN ('create', 'skip', 'error')),
+    is_managed boolean NOT NULL DEFAULT true,
+    id_column text COLLATE "C" NOT NULL DEFAULT 'id',
+    attributes_column text COLLATE "C" DEFAULT 'attributes',
+    stub_column text COLLATE "C" DEFAULT 'stub',
+    created_at_column text COLLATE "C" DEFAULT 'created_at',
+    updated_at_column text COLLATE "C" DEFAULT 'updated_at',
+    deleted_at_column text COLLATE "C" DEFAULT 'deleted_at',
     created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE erp.entity_type IS 'Entity types: a slug bound to the table its entities are in';
 COMMENT ON COLUMN erp.entity_type.slug IS 'the entity_schema of mappings; it names one table in a database';
 COMMENT ON COLUMN erp.entity_type.table_name IS 'the table its entities are in; it follows a rename';
 COMMENT ON COLUMN erp.entity_type.on_missing IS 'what a relation does about a target that does not exist: create a stub, skip the item, or error (MP007)';
+COMMENT ON COLUMN erp.entity_type.is_managed IS 'whether erp_create_entity or erp_prepare made the table; otherwise it was registered';
+COMMENT ON COLUMN erp.entity_type.id_column IS 'the primary key, whose text is the entity''s id';
+COMMENT ON COLUMN erp.entity_type.attributes_column IS 'the jsonb column of attributes that have no column of their own; null: they are refused';
+COMMENT ON COLUMN erp.entity_type.stub_column IS 'the boolean column that tells stubs; null: stubs look like other entities';
+COMMENT ON COLUMN erp.entity_type.created_at_column IS 'the column of the time an entity was created; null: not kept';
+COMMENT ON COLUMN erp.entity_type.updated_at_column IS 'the column of the time an entity was changed last; null: not kept';
+COMMENT ON COLUMN erp.entity_type.deleted_at_column IS 'the column of the time an entity was deleted softly, null in it: it is not; null: the type''s entities can only be purged';
 
 CREATE TABLE erp.entity_key (
     slug text COLLATE "C" NOT NULL REFERENCES erp.entity_type ON DELETE CASCADE,
@@ -44,7 +58,22 @@ COMMENT ON COLUMN erp.entity_key.attributes IS 'the identifying attributes';
 COMMENT ON COLUMN erp.entity_key.columns IS 'the table''s column for each attribute';
 COMMENT ON COLUMN erp.entity_key.is_unique IS 'whether entities are upserted by it; otherwise only relations look entities up by it, and it need not be unique';
 
+CREATE TABLE erp.entity_column (
+    slug text COLLATE "C" NOT NULL REFERENCES erp.entity_type ON DELETE CASCADE,
+    attribute text COLLATE "C" NOT NULL CHECK (attribute <> ''),
+    column_name text COLLATE "C" NOT NULL,
+    relation_schema text COLLATE "C" REFERENCES erp.entity_type ON DELETE CASCADE,
+    PRIMARY KEY (slug, attribute),
+    UNIQUE (slug, column_name)
+);
+COMMENT ON TABLE erp.entity_column IS 'Columns of registered tables that are bound to an attribute of another name, or to a relation; other columns are bound to the attribute of their own name';
+COMMENT ON COLUMN erp.entity_column.slug IS 'the entity type';
+COMMENT ON COLUMN erp.entity_column.attribute IS 'the attribute';
+COMMENT ON COLUMN erp.entity_column.column_name IS 'the column it is kept in';
+COMMENT ON COLUMN erp.entity_column.relation_schema IS 'for a relation that a foreign key keeps: the entity type it links to';
+
 SELECT pg_catalog.pg_extension_config_dump('erp.entity_type', '');
+SELECT pg_catalog.pg_extension_config_dump('erp.entity_column', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.entity_key', '');
 
 CREATE FUNCTION erp._binding_changed() RETURNS void
@@ -66,6 +95,9 @@ CREATE TRIGGER tell_binding_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON erp.entity_type
     FOR EACH STATEMENT EXECUTE FUNCTION erp._tell_binding_changed();
 CREATE TRIGGER tell_binding_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON erp.entity_column
+    FOR EACH STATEMENT EXECUTE FUNCTION erp._tell_binding_changed();
+CREATE TRIGGER tell_binding_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON erp.entity_key
     FOR EACH STATEMENT EXECUTE FUNCTION erp._tell_binding_changed();
 
@@ -73,5 +105,5 @@ CREATE TRIGGER tell_binding_changed
 -- gets what it needs, and may grant it on. Everybody may read the bindings, because events are
 -- applied with the rights of whoever calls.
 GRANT USAGE ON SCHEMA erp TO PUBLIC;
-GRANT SELECT ON erp.entity_type, erp.entity_key TO PUBLIC;
-GRANT INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_key TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT ON erp.entity_type, erp.entity_column, erp.entity_key TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_column, erp.entity_key TO @extowner@ WITH GRANT OPTION;

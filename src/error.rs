@@ -12,8 +12,6 @@ pub enum Failure {
     Engine(Error),
     /// By what PostgreSQL, or a trigger or constraint of the user, raised.
     Pg(PgError),
-    /// By what cannot be done yet, or not here.
-    Unsupported { message: String, hint: Option<String> },
     /// By other sessions, which kept changing what was to be written.
     Contended { message: String },
     /// By an argument that has no such value.
@@ -140,9 +138,6 @@ impl Failure {
                 detail: error.detail(),
                 hint: error.hint(),
             },
-            Failure::Unsupported { message, hint } => {
-                without_code("0A000", message, hint.as_deref())
-            }
             Failure::Contended { message } => {
                 without_code("40001", message, Some("Try the transaction again."))
             }
@@ -163,6 +158,7 @@ fn sqlstate(code: Code) -> &'static str {
         Code::EntityTypeUnknown => "MP008",
         Code::AttributeTypeMismatch => "MP009",
         Code::ExpressionLimitExceeded => "MP010",
+        Code::PruneLimitExceeded => "MP011",
     }
 }
 

@@ -1,4 +1,4 @@
-//! The settings under `erp_toolkit.`: the limits of an expression.
+//! The settings under `erp_toolkit.`: limits of expressions and of what an event may remove.
 
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 static MAX_STRING_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static MAX_ARRAY_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MAX_RESULT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+
+/// -1: any number.
+static MAX_PRUNE: GucSetting<i32> = GucSetting::<i32>::new(-1);
 
 /// Declares the settings. Misspelt names under the prefix are refused.
 pub fn define() {
@@ -82,8 +85,22 @@ pub fn define() {
         256 * 1024,
         GucFlags::UNIT_KB,
     );
+    define(
+        c"erp_toolkit.max_prune",
+        c"Most entities that one event may purge or prune.",
+        c"An event that would remove more fails with MP011. -1 sets no limit.",
+        &MAX_PRUNE,
+        -1,
+        i32::MAX,
+        plain,
+    );
     // SAFETY: a C string.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"erp_toolkit".as_ptr()) }
+}
+
+/// How many entities one event may purge or prune; `None`: any number.
+pub fn max_prune() -> Option<usize> {
+    usize::try_from(MAX_PRUNE.get()).ok()
 }
 
 /// The limits that the session has set.

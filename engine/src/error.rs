@@ -26,6 +26,8 @@ pub enum Code {
     AttributeTypeMismatch,
     /// An expression ran into a limit of time, steps, depth or size.
     ExpressionLimitExceeded,
+    /// An event would remove more entities than a setting allows.
+    PruneLimitExceeded,
 }
 
 impl Code {
@@ -42,6 +44,7 @@ impl Code {
             Code::EntityTypeUnknown => "ENTITY_TYPE_UNKNOWN",
             Code::AttributeTypeMismatch => "ATTRIBUTE_TYPE_MISMATCH",
             Code::ExpressionLimitExceeded => "EXPRESSION_LIMIT_EXCEEDED",
+            Code::PruneLimitExceeded => "PRUNE_LIMIT_EXCEEDED",
         }
     }
 }

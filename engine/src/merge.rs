@@ -241,6 +241,26 @@ fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
     Error::new(Code::AttributeTypeMismatch, message)
 }
 
+/// The attributes without the items of relations that name one of `ids`; `None` when there are
+/// none.
+pub fn unlink<'a>(attributes: Object<'a>, ids: &[&str]) -> Option<Tree<'a>> {
+    let names_one = |item: &Value<'a>| {
+        let id = item.as_object().and_then(|item| item.get("entity_id")).and_then(Value::as_str);
+        id.is_some_and(|id| ids.contains(&id))
+    };
+    let mut is_changed = false;
+    let members = attributes.iter().map(|(name, value)| match resolved_items(value) {
+        Some(mut items) if items.iter().any(names_one) => {
+            is_changed = true;
+            items.retain(|item| !names_one(item));
+            (name, relation(array(&items)))
+        }
+        _ => (name, value.into()),
+    });
+    let members = members.collect();
+    is_changed.then_some(Tree::Object(members))
+}
+
 /// The attributes with the entity ids that `ids` (`{old: new}`) names replaced in relations.
 pub fn relink<'a>(attributes: Object<'a>, ids: Object<'a>) -> Tree<'a> {
     let item = |item: Value<'a>| {

@@ -27,7 +27,7 @@ CREATE FUNCTION erp_apply(mapping jsonb, event_name text, payload jsonb)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_apply';
 COMMENT ON FUNCTION erp_apply(jsonb, text, jsonb) IS
-'Maps an event, resolves its relations and writes its entities in the calling transaction, whole or not at all. payload: JSON, or a string that holds JSON. A row an entity; action is created, updated, unchanged, stubbed, completed or restored. Errors: MP001 to MP010, and what the tables'' own constraints and triggers raise.';
+'Maps an event, resolves its relations and writes its entities in the calling transaction, whole or not at all. payload: JSON, or a string that holds JSON. A row an entity; action is created, updated, unchanged, stubbed, completed, restored, deleted or purged. Errors: MP001 to MP011, and what the tables'' own constraints and triggers raise.';
 
 CREATE FUNCTION erp_apply(mapping jsonb, event jsonb)
     RETURNS TABLE (entity_slug text, entity_id text, action text, unique_identifiers jsonb)
@@ -42,6 +42,18 @@ CREATE FUNCTION erp_apply_batch(mapping jsonb, event_name text, payloads jsonb[]
     AS 'MODULE_PATHNAME', 'erp_apply_batch';
 COMMENT ON FUNCTION erp_apply_batch(jsonb, text, jsonb[], text) IS
 'Applies events in order, set-wise: the entities are those that erp_apply on each in turn would make. An entity that several events touch is written once, so constraints and triggers see what they make of it together. event: the position in payloads, from 1. on_error: raise (the first event that fails fails the call) or continue (it is set aside as a row with action failed and error {"sqlstate", "code"?, "message", "detail"?, "hint"?}, and the others are applied). Errors: as erp_apply.';
+
+CREATE FUNCTION erp._purge_deleted(before timestamptz, max_rows bigint) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_purge_deleted';
+COMMENT ON FUNCTION erp._purge_deleted(timestamptz, bigint) IS
+'Private: erp_purge_deleted, told the time';
+
+CREATE FUNCTION erp_purge_deleted(older_than interval DEFAULT '30 days', max_rows bigint DEFAULT NULL) RETURNS bigint
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    RETURN erp._purge_deleted(pg_catalog.now() - older_than, max_rows);
+COMMENT ON FUNCTION erp_purge_deleted(interval, bigint) IS
+'Empties the recycle bin: purges the entities of all types that were deleted softly longer than older_than ago, in batches, with the items of relations that name them. max_rows: at most so many, the oldest of each type first; null: all. Returns how many. Errors: 22023, what the tables'' own constraints and triggers raise.';
 
 CREATE FUNCTION erp_find(slug text, unique_identifiers jsonb DEFAULT '{}')
     RETURNS TABLE (entity_id text, attributes jsonb, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz)
@@ -63,6 +75,12 @@ CREATE FUNCTION erp._relink(attributes jsonb, ids jsonb) RETURNS jsonb
     AS 'MODULE_PATHNAME', 'erp_relink';
 COMMENT ON FUNCTION erp._relink(jsonb, jsonb) IS
 'Private: attributes with the entity ids of relations replaced as ids maps them';
+
+CREATE FUNCTION erp._unlink(attributes jsonb, ids jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'erp_unlink';
+COMMENT ON FUNCTION erp._unlink(jsonb, jsonb) IS
+'Private: attributes without the items of relations that name one of ids, an array of entity ids';
 
 CREATE FUNCTION erp._identifier(value jsonb) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT

@@ -179,6 +179,7 @@ BEGIN
             ') WITH (fillfactor = 70)',
             table_name, array_to_string(new_columns, E',\n    '));
         RETURN NEXT format('CREATE INDEX ON %s USING gin (links jsonb_path_ops)', table_name);
+        RETURN NEXT format('CREATE INDEX ON %s (deleted_at) WHERE deleted_at IS NOT NULL', table_name);
         bindings := format('INSERT INTO erp.entity_type (slug, table_name) VALUES (%L, %L)', slug, table_name) || bindings;
     ELSIF new_columns <> '{}' THEN
         RETURN NEXT format(

@@ -24,7 +24,21 @@ SELECT c.oid,
                     AND a.attnotnull
                     AND NOT a.atthasdef
                     AND a.attidentity OPERATOR(pg_catalog.=) ''::pg_catalog."char"
-                    AND a.attname OPERATOR(pg_catalog.<>) ALL ('{id,attributes}'::pg_catalog.name[]))
+                    AND a.attname OPERATOR(pg_catalog.<>) ALL ('{id,attributes}'::pg_catalog.name[])),
+       (SELECT pg_catalog.jsonb_build_object(
+                   'is_managed', t.is_managed,
+                   'id', pg_catalog.quote_ident(t.id_column),
+                   'id_type', pg_catalog.format('%I.%I', s.nspname, y.typname),
+                   'attributes', pg_catalog.quote_ident(t.attributes_column),
+                   'stub', pg_catalog.quote_ident(t.stub_column),
+                   'created_at', pg_catalog.quote_ident(t.created_at_column),
+                   'updated_at', pg_catalog.quote_ident(t.updated_at_column),
+                   'deleted_at', pg_catalog.quote_ident(t.deleted_at_column))
+        FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_type AS y ON y.oid OPERATOR(pg_catalog.=) a.atttypid
+        JOIN pg_catalog.pg_namespace AS s ON s.oid OPERATOR(pg_catalog.=) y.typnamespace
+        WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
+          AND a.attname OPERATOR(pg_catalog.=) t.id_column::pg_catalog.name)
 FROM erp.entity_type AS t
 LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.table_name
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace

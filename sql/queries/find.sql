@@ -1,4 +1,4 @@
-SELECT t.id::pg_catalog.text, t.attributes, t.created_at, t.updated_at, t.deleted_at
+SELECT {id}::pg_catalog.text, {attributes}, {created_at}, {updated_at}, {deleted_at}
 FROM {table} AS t
 WHERE {match}
-ORDER BY t.id
+ORDER BY t.{id_column}

@@ -4,7 +4,7 @@
 SELECT k.n, e.id, e.stub, e.is_deleted, e.attributes
 FROM ROWS FROM ({keys}) WITH ORDINALITY AS k({names}, n)
 CROSS JOIN LATERAL (
-    SELECT t.id, t.stub, t.deleted_at IS NOT NULL AS is_deleted, {attributes} AS attributes
+    SELECT {id} AS id, {is_stub} AS stub, {is_deleted} AS is_deleted, {attributes} AS attributes
     FROM {table} AS t
     WHERE {match}
     {pick}

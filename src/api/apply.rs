@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::pg::Call;
 use crate::pg::call::{Cell, Results};
 use crate::pg::spi::connected;
+use crate::settings;
 use crate::store::apply::{Applied, CHUNK, How, OnError, apply_chunk, with_retries};
 
 /// `erp_apply(mapping, event_name, payload)`.
@@ -126,16 +127,17 @@ impl<'c> Events<'c> {
         // SAFETY: no arguments.
         let now = unsafe { pg_sys::GetCurrentTransactionStartTimestamp() };
         let mapper = Mapper::new(self.mapping, now)?;
-        refuse_unsupported(mapper.mapping.event(self.event_name)?)?;
+        let chunk_size = chunk_size(mapper.mapping.event(self.event_name)?);
         let events: Vec<usize> = (0..self.len()).collect();
         let is_batch = matches!(self.payloads, Payloads::Many(_));
-        let how = How { on_error, is_batch, now: Datum::from(now) };
+        let max_prune = settings::max_prune();
+        let how = How { on_error, is_batch, now: Datum::from(now), max_prune };
         connected(|| {
             with_retries(|tried| {
                 if tried > 1 {
                     rows.clear()?;
                 }
-                for chunk in events.chunks(CHUNK) {
+                for chunk in events.chunks(chunk_size) {
                     let arena = Bump::new();
                     let map = |event| self.map(event, &mapper, &arena);
                     apply_chunk(chunk, how, &map, &arena, &mut found)?;
@@ -169,16 +171,8 @@ impl<'c> Events<'c> {
     }
 }
 
-fn refuse_unsupported(event: &Event) -> Result<(), Failure> {
-    match event.entities.iter().find(|entity| entity.mode != Mode::Upsert) {
-        None => Ok(()),
-        Some(entity) => Err(Failure::Unsupported {
-            message: format!(
-                "{}: mode \"{}\" cannot be applied yet",
-                entity.schema,
-                entity.mode.name()
-            ),
-            hint: Some("erp_map shows what the event maps to.".into()),
-        }),
-    }
+/// How many events are resolved and written together.
+fn chunk_size(event: &Event) -> usize {
+    let looks = |mode| !matches!(mode, Mode::Upsert | Mode::Delete);
+    if event.entities.iter().any(|entity| looks(entity.mode)) { 1 } else { CHUNK }
 }

@@ -63,6 +63,22 @@ pub fn relink(call: Call) -> Result<Datum, Failure> {
     Ok(jsonb::datum(&encode(&relinked)?)?)
 }
 
+/// `erp._unlink(attributes, ids)`: the attributes without the items of relations that name one of
+/// `ids`, an array of entity ids.
+pub fn unlink(call: Call) -> Result<Datum, Failure> {
+    let (Some(current), Some(ids)) = (call.jsonb(0)?, call.jsonb(1)?) else {
+        return Ok(call.null());
+    };
+    let ids: Vec<&str> = match ids {
+        Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let unlinked =
+        attributes(Some(current), "attributes")?.and_then(|all| merge::unlink(all, &ids));
+    let unlinked = unlinked.unwrap_or(Tree::Value(current));
+    Ok(jsonb::datum(&encode(&unlinked)?)?)
+}
+
 fn attributes<'a>(value: Option<Value<'a>>, name: &str) -> Result<Option<Object<'a>>, Failure> {
     match value {
         None | Some(Value::Null) => Ok(None),

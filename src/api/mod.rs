@@ -9,6 +9,7 @@ mod find;
 mod map;
 mod merge;
 mod prepare;
+mod purge;
 mod validate;
 
 use bumpalo::Bump;
@@ -44,6 +45,8 @@ sql_functions! {
     pg_finfo_erp_merge erp_merge => merge::merge;
     pg_finfo_erp_merge_changes erp_merge_changes => merge::merge_changes;
     pg_finfo_erp_relink erp_relink => merge::relink;
+    pg_finfo_erp_unlink erp_unlink => merge::unlink;
+    pg_finfo_erp_purge_deleted erp_purge_deleted => purge::purge_deleted;
     pg_finfo_erp_identifier erp_identifier => find::identifier;
     pg_finfo_erp_find erp_find => find::find;
     pg_finfo_erp_key_sets erp_key_sets => prepare::key_sets;

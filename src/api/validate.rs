@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use erp_engine::error::Error;
 use erp_engine::jsonb::Value;
-use erp_engine::mapping::{Mapping, Mode, Problem, Severity, compile, key_set_uses};
+use erp_engine::mapping::{Mapping, Problem, Severity, compile, key_set_uses};
 use pgrx::pg_sys::Datum;
 
 use super::mapping_argument;
@@ -19,7 +19,6 @@ pub fn validate(call: Call) -> Result<Datum, Failure> {
     let compiled = compile(Value::from_datum(document));
     let mut problems = compiled.problems;
     if let Some(mapping) = compiled.mapping.as_ref().or(compiled.understood.as_ref()) {
-        problems.extend(not_applied(mapping));
         problems.extend(connected(|| unprepared(mapping))?);
     }
     let rows = call.rows()?;
@@ -36,18 +35,6 @@ pub fn validate(call: Call) -> Result<Datum, Failure> {
         ])?;
     }
     rows.done()
-}
-
-/// Entries whose mode is mapped, but not applied yet.
-fn not_applied(mapping: &Mapping) -> impl Iterator<Item = Problem> {
-    let entities = mapping.events().flat_map(|(_, event)| &event.entities);
-    entities.filter(|entity| entity.mode != Mode::Upsert).map(|entity| Problem {
-        severity: Severity::Warning,
-        code: "MODE_UNSUPPORTED",
-        path: format!("{}/mode", entity.pointer),
-        message: format!("mode \"{}\" cannot be applied yet", entity.mode.name()),
-        hint: Some("erp_map shows what the event maps to.".into()),
-    })
 }
 
 /// What the mapping needs of the entity types and is not there.

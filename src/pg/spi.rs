@@ -1,7 +1,7 @@
 //! Statements through SPI, their plans kept, their errors whole.
 
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 use bumpalo::Bump;
@@ -60,9 +60,46 @@ pub fn keeps_one_snapshot() -> bool {
 /// A prepared statement that is kept until it is dropped.
 pub struct Statement {
     plan: SPIPlanPtr,
+    planning: Planning,
     is_planned: Cell<bool>,
     /// The types of its columns, as those who read its rows take them to be.
     columns: Vec<Oid>,
+}
+
+/// How the plan that is kept finds rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planning {
+    /// One by one through indexes: a table that is small or without statistics now may be large
+    /// when the plan runs, and a sequential scan or a hash of it would never be left again.
+    ByIndex,
+    /// As `ByIndex`, with bitmaps: inverted indexes have no other scans.
+    ByAnyIndex,
+    /// As the planner thinks best: there is no index for it.
+    Free,
+}
+
+impl Planning {
+    /// The settings that are off while planning.
+    fn disabled(self) -> &'static [&'static CStr] {
+        match self {
+            Planning::ByIndex => &[
+                c"enable_seqscan",
+                c"enable_bitmapscan",
+                c"enable_hashjoin",
+                c"enable_mergejoin",
+                c"enable_material",
+                c"jit",
+            ],
+            Planning::ByAnyIndex => &[
+                c"enable_seqscan",
+                c"enable_hashjoin",
+                c"enable_mergejoin",
+                c"enable_material",
+                c"jit",
+            ],
+            Planning::Free => &[c"jit"],
+        }
+    }
 }
 
 /// How a statement may look at the database.
@@ -77,7 +114,12 @@ pub enum Access {
 impl Statement {
     /// Prepares `source`, whose parameters are of `types` and whose columns are of `columns`, for
     /// one plan that serves all values.
-    pub fn prepare(source: &str, types: &[Oid], columns: &[Oid]) -> Result<Rc<Statement>, PgError> {
+    pub fn prepare(
+        source: &str,
+        types: &[Oid],
+        columns: &[Oid],
+        planning: Planning,
+    ) -> Result<Rc<Statement>, PgError> {
         let source =
             CString::new(source).expect("statements hold no NUL: names of PostgreSQL do not");
         let (types, count) = (types.as_ptr().cast_mut(), types.len() as i32);
@@ -93,7 +135,8 @@ impl Statement {
             })?
         };
         assert!(!plan.is_null(), "SPI refused to prepare a statement");
-        Ok(Rc::new(Statement { plan, is_planned: false.into(), columns: columns.to_vec() }))
+        let columns = columns.to_vec();
+        Ok(Rc::new(Statement { plan, planning, is_planned: false.into(), columns }))
     }
 
     /// Executes the statement. No argument is null. Error: `ENTITY_TYPE_UNKNOWN` when its columns
@@ -105,7 +148,7 @@ impl Statement {
         // SAFETY: the plan is kept as long as `self`, the values live through the call.
         let rows = unsafe {
             if !self.is_planned.get() || !attempt(|| raw::SPI_plan_is_valid(plan))? {
-                self.plan_by_index_alone()?;
+                self.make_plan()?;
             }
             let table = attempt(|| {
                 raw::SPI_execute_plan(plan, values, std::ptr::null(), read_only, 0);
@@ -123,23 +166,14 @@ impl Statement {
             .into())
     }
 
-    /// Makes the plan that is kept. It looks rows up one by one through indexes: a table that is
-    /// small or without statistics now may be large when the plan runs, and a sequential scan or
-    /// a hash of it would never be left again. The settings hold while planning alone, not for
-    /// the triggers that an execution runs.
-    fn plan_by_index_alone(&self) -> Result<(), PgError> {
+    /// Makes the plan that is kept. The settings hold while planning alone, not for the triggers
+    /// that an execution runs.
+    fn make_plan(&self) -> Result<(), PgError> {
         let plan = self.plan;
         // SAFETY: the plan is kept as long as `self`; the cached plan is released at once.
         unsafe {
             let level = attempt(|| raw::NewGUCNestLevel())?;
-            for name in [
-                c"enable_seqscan",
-                c"enable_bitmapscan",
-                c"enable_hashjoin",
-                c"enable_mergejoin",
-                c"enable_material",
-                c"jit",
-            ] {
+            for name in self.planning.disabled() {
                 attempt(|| {
                     raw::set_config_option(
                         name.as_ptr(),

@@ -12,15 +12,19 @@ use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::entity::{Action, Outcome};
+use super::guard::{Lock, link_locks};
+use super::remove::remove;
 use super::request::{Request, Types, request};
 use super::resolve::{check_unseen, resolve};
 use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
+use crate::pg::lock::Group;
 use crate::pg::subtransaction::subtransaction;
 use crate::pg::{PgError, interrupt, lock};
 
-/// Events that are resolved and written together.
+/// Events that are resolved and written together, unless each removes entities by a look at the
+/// tables.
 pub const CHUNK: usize = 1_000;
 
 /// How often a call is tried.
@@ -70,6 +74,8 @@ pub struct How {
     pub is_batch: bool,
     /// A timestamptz.
     pub now: Datum,
+    /// How many entities an event may remove at most.
+    pub max_prune: Option<usize>,
 }
 
 /// What one event did to one entity, or why it failed.
@@ -139,16 +145,30 @@ pub fn apply_chunk<'a>(
 ) -> Result<(), Stop> {
     let chunk = Chunk { how, arena };
     let mut types = Types::default();
-    let mut asked = Vec::with_capacity(events.len());
+    let mut mapped = Vec::with_capacity(events.len());
     for event in events {
         interrupt::check()?;
-        let request = map(*event).and_then(|mapped| request(mapped, &mut types, arena));
-        match request {
+        let result = map(*event);
+        match &result {
+            Ok(mapped) => types.gather(mapped)?,
+            Err(failure) if ends_the_call(failure) => {}
+            Err(_) if how.on_error == OnError::Continue => {}
+            Err(_) => {
+                // Those after it do not matter.
+                mapped.push((*event, result));
+                break;
+            }
+        }
+        mapped.push((*event, result));
+    }
+    let mut asked = Vec::with_capacity(mapped.len());
+    for (event, mapped) in mapped {
+        match mapped.and_then(|mapped| request(mapped, &mut types, arena)) {
             Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
             Err(failure) if how.on_error == OnError::Raise => {
-                return Err(chunk.first_failure(&types, &asked, *event, failure));
+                return Err(chunk.first_failure(&types, &asked, event, failure));
             }
-            request => asked.push((*event, request)),
+            request => asked.push((event, request)),
         }
     }
     chunk.apply(&types, &asked, found)
@@ -208,27 +228,51 @@ impl<'a> Chunk<'a> {
         types: &Types<'a>,
         asked: &[Asked<'a>],
     ) -> Result<Decided<'a>, Stop> {
+        let requests: Vec<&Request<'a>> =
+            asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
         let mut held = BTreeMap::new();
+        self.hold(&mut held, link_locks(types, &requests))?;
         loop {
-            let decided = self.decide(types, asked)?;
-            let mut needed = held.clone();
-            for (lock, group) in decided.entities.locks() {
-                let joined = needed.get(&lock).map_or(group, |held: &lock::Group| held.and(group));
-                needed.insert(lock, joined);
+            let mut decided = self.decide(types, asked)?;
+            if self.hold(&mut held, decided.entities.locks())? {
+                continue;
             }
-            if needed == held {
-                check_unseen(&decided.entities, self.arena)?;
-                if decided.entities.is_entangled() {
-                    return Err(Stop::Entangled);
-                }
-                let written = write(&decided.entities, self.how.now, self.arena)?;
-                return Ok(Decided { written, ..decided });
+            check_unseen(&decided.entities, self.arena)?;
+            if decided.entities.is_entangled() {
+                return Err(Stop::Entangled);
             }
-            for ((table, key), group) in &needed {
-                lock::acquire(*table, *key, *group)?;
+            decided.written = write(&decided.entities, self.how.now, self.arena)?;
+            if let ([request], [Ok(outcomes)]) = (&*requests, &mut *decided.outcomes) {
+                remove(
+                    request,
+                    &mut decided.entities,
+                    outcomes,
+                    &mut decided.written,
+                    self.how.max_prune,
+                    self.how.now,
+                    self.arena,
+                )?;
             }
-            held = needed;
+            return Ok(decided);
         }
+    }
+
+    /// Takes the locks that are needed and not held. Whether there were any: then what was
+    /// decided before may no longer be so.
+    fn hold(&self, held: &mut BTreeMap<(u32, u32), Group>, locks: Vec<Lock>) -> Result<bool, Stop> {
+        let mut needed = held.clone();
+        for (lock, group) in locks {
+            let joined = needed.get(&lock).map_or(group, |held| held.and(group));
+            needed.insert(lock, joined);
+        }
+        if needed == *held {
+            return Ok(false);
+        }
+        for ((table, key), group) in &needed {
+            lock::acquire(*table, *key, *group)?;
+        }
+        *held = needed;
+        Ok(true)
     }
 
     /// The failure of an event, unless one of those before it fails in the tables: then that
@@ -301,7 +345,12 @@ impl<'a> Decided<'a> {
         asked: &[Asked<'a>],
         found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut overtaken: HashSet<usize> = self.written.overtaken.iter().copied().collect();
+        // Another session created them first, or removed them.
+        let is_created = |index: &usize| self.written.created.contains(index);
+        let mut surprises: HashSet<usize> = (0..self.entities.entities.len())
+            .filter(|index| self.entities.entities[*index].write)
+            .filter(|index| self.entities.entities[*index].is_new != is_created(index))
+            .collect();
         let mut outcomes = self.outcomes.iter();
         for (event, request) in asked {
             let outcome = match request {
@@ -315,7 +364,7 @@ impl<'a> Decided<'a> {
                 Err(error) => found(Applied::Failed { event: *event, error })?,
                 Ok(rows) => {
                     for row in rows {
-                        found(self.row(*event, row, &mut overtaken))?;
+                        found(self.row(*event, row, &mut surprises))?;
                     }
                 }
             }
@@ -327,13 +376,13 @@ impl<'a> Decided<'a> {
         &'r self,
         event: usize,
         row: &'r Outcome<'a>,
-        overtaken: &mut HashSet<usize>,
+        surprises: &mut HashSet<usize>,
     ) -> Applied<'r> {
         let entity = &self.entities.entities[row.entity];
-        // Another session created it in the meantime.
         let action = match row.action {
             _ if self.written.untouched.contains(&row.entity) => Action::Unchanged,
-            Action::Created if overtaken.remove(&row.entity) => Action::Updated,
+            Action::Created if surprises.remove(&row.entity) => Action::Updated,
+            Action::Updated if surprises.remove(&row.entity) => Action::Created,
             action => action,
         };
         Applied::Row {

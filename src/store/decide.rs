@@ -7,13 +7,14 @@ use erp_engine::error::{Code, Error};
 use erp_engine::identifier::key;
 use erp_engine::jsonb::{Object, Tree, Value};
 use erp_engine::map::{Attribute, Relation};
+use erp_engine::mapping::Mode;
 use erp_engine::merge::{compose, has_operations, merge};
 use hashbrown::HashSet;
 
 use super::Key;
-use super::entity::{Action, Outcome};
+use super::entity::{Action, Outcome, Removal};
 use super::entity_type::OnMissing;
-use super::request::{Link, Request, Upsert};
+use super::request::{Link, Request, Update};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
 
@@ -35,32 +36,61 @@ impl<'a> WorkingSet<'a> {
     fn event(&mut self, request: &Request<'a>) -> Result<Vec<Outcome<'a>>, Error> {
         // The event's own entities come first, so that relations find them in any order.
         let mut actions = Vec::with_capacity(request.updates.len());
-        for upsert in &request.updates {
-            actions.push(self.identify(upsert)?);
+        for update in &request.updates {
+            actions.push(match update.mode() {
+                Mode::Delete => self.remove(update, Removal::Delete)?,
+                Mode::Purge => self.remove(update, Removal::Purge)?,
+                _ => Some(self.identify(update)?),
+            });
         }
         let mut outcomes = Vec::with_capacity(actions.len());
         let mut stubs = Vec::new();
-        for (upsert, (entity, action)) in request.updates.iter().zip(actions) {
-            let is_changed = self.patch(entity, upsert, &mut stubs)?;
+        for (update, action) in request.updates.iter().zip(actions) {
+            // What was to be removed is not there: nothing happens.
+            let Some((entity, action)) = action else { continue };
+            let is_upserted = update.mode() == Mode::Upsert;
+            let is_changed = is_upserted && self.patch(entity, update, &mut stubs)?;
             let action = match action {
                 Action::Unchanged if is_changed => Action::Updated,
                 action => action,
             };
-            let identifiers = upsert.update.unique_identifiers.clone();
+            self.entities[entity].write |= is_upserted;
+            let identifiers = update.update.unique_identifiers.clone();
             outcomes.push(Outcome { entity, action, identifiers });
+        }
+        for stub in &stubs {
+            self.entities[stub.entity].write = true;
         }
         outcomes.append(&mut stubs);
         for outcome in &outcomes {
             let entity = &mut self.entities[outcome.entity];
-            entity.write = true;
             entity.is_changed |= outcome.action != Action::Unchanged;
         }
         Ok(outcomes)
     }
 
+    /// Marks the entity that is to go; `None` when there is none.
+    fn remove(
+        &mut self,
+        update: &Update<'a>,
+        removal: Removal,
+    ) -> Result<Option<(usize, Action)>, Error> {
+        let Some(index) = self.find((update.ty, update.set, update.key))? else {
+            return Ok(None);
+        };
+        self.touch(index);
+        let entity = &mut self.entities[index];
+        if removal == Removal::Delete && entity.is_deleted {
+            return Ok(Some((index, Action::Unchanged)));
+        }
+        entity.is_deleted = true;
+        entity.removal = Some((removal, update.set, update.key));
+        Ok(Some((index, removal.action())))
+    }
+
     /// The entity that an update is about: found, a stub that it completes, or a new one.
-    fn identify(&mut self, upsert: &Upsert<'a>) -> Result<(usize, Action), Error> {
-        let address = (upsert.ty, upsert.set, upsert.key);
+    fn identify(&mut self, update: &Update<'a>) -> Result<(usize, Action), Error> {
+        let address = (update.ty, update.set, update.key);
         let (index, action) = match self.find(address)? {
             Some(index) => {
                 self.touch(index);
@@ -72,20 +102,21 @@ impl<'a> WorkingSet<'a> {
                 };
                 (index, action)
             }
-            None => match self.stub_to_complete(upsert)? {
+            None => match self.stub_to_complete(update)? {
                 Some(index) => {
                     self.touch(index);
                     (index, Action::Completed)
                 }
-                None => (self.add_new(upsert.ty, false, address), Action::Created),
+                None => (self.add_new(update.ty, false, address), Action::Created),
             },
         };
         let entity = &mut self.entities[index];
         entity.stub = false;
         entity.is_deleted = false;
-        entity.via.get_or_insert((upsert.set, upsert.key));
+        entity.removal = None;
+        entity.via.get_or_insert((update.set, update.key));
         let mut identifiers = entity.identifiers.clone();
-        for (known, said) in identifiers.iter_mut().zip(&upsert.identifiers) {
+        for (known, said) in identifiers.iter_mut().zip(&update.identifiers) {
             if let Some(said) = said {
                 *known = *said;
             }
@@ -95,10 +126,10 @@ impl<'a> WorkingSet<'a> {
     }
 
     /// The stub that the update's attributes match by the stub's own key.
-    fn stub_to_complete(&self, upsert: &Upsert<'a>) -> Result<Option<usize>, Error> {
+    fn stub_to_complete(&self, update: &Update<'a>) -> Result<Option<usize>, Error> {
         let mut stubs: Vec<usize> = Vec::new();
-        for (set, key) in self.other_keys(upsert) {
-            let address = (upsert.ty, set, key);
+        for (set, key) in self.other_keys(update) {
+            let address = (update.ty, set, key);
             for index in self.under(address) {
                 if self.entities[*index].stub && !stubs.contains(index) {
                     stubs.push(*index);
@@ -112,12 +143,13 @@ impl<'a> WorkingSet<'a> {
     }
 
     /// The keys that an update has in the key sets it is not upserted by.
-    pub fn other_keys(&self, upsert: &Upsert<'a>) -> Vec<(usize, Key<'a>)> {
+    pub fn other_keys(&self, update: &Update<'a>) -> Vec<(usize, Key<'a>)> {
         let said: Vec<Option<&str>> =
-            upsert.identifiers.iter().map(|said| said.flatten()).collect();
-        (0..self.types[upsert.ty].key_sets.len())
-            .filter(|set| *set != upsert.set)
-            .filter_map(|set| Some((set, self.key(upsert.ty, set, &said)?)))
+            update.identifiers.iter().map(|said| said.flatten()).collect();
+        (0..self.types[update.ty].key_sets.len())
+            // Stubs are known by keys that are prepared: others have no index to ask.
+            .filter(|set| *set != update.set && self.types[update.ty].key_sets[*set].is_indexed)
+            .filter_map(|set| Some((set, self.key(update.ty, set, &said)?)))
             .collect()
     }
 
@@ -125,14 +157,14 @@ impl<'a> WorkingSet<'a> {
     fn patch(
         &mut self,
         index: usize,
-        upsert: &Upsert<'a>,
+        update: &Update<'a>,
         stubs: &mut Vec<Outcome<'a>>,
     ) -> Result<bool, Error> {
-        let mut members = Vec::with_capacity(upsert.update.attributes.len());
-        for ((name, attribute), targets) in upsert.update.attributes.iter().zip(&upsert.targets) {
+        let mut members = Vec::with_capacity(update.update.attributes.len());
+        for ((name, attribute), targets) in update.update.attributes.iter().zip(&update.targets) {
             let value = match attribute {
                 Attribute::Value(value) => {
-                    Tree::Value(self.same_identifier(index, upsert, name, *value))
+                    Tree::Value(self.same_identifier(index, update, name, *value))
                 }
                 Attribute::Relation(relation) => {
                     match self.resolve(index, name, relation, targets, stubs)? {
@@ -144,7 +176,7 @@ impl<'a> WorkingSet<'a> {
             members.push((*name, value));
         }
         let patch = self.keep(&Tree::Object(members))?;
-        let slug = self.types[upsert.ty].slug.clone();
+        let slug = self.types[update.ty].slug.clone();
         let in_place =
             |error: Error| Error { message: format!("{slug}: {}", error.message), ..error };
         let attributes = self.entities[index].attributes;
@@ -170,11 +202,11 @@ impl<'a> WorkingSet<'a> {
     fn same_identifier(
         &self,
         index: usize,
-        upsert: &Upsert<'a>,
+        update: &Update<'a>,
         name: &str,
         value: Value<'a>,
     ) -> Value<'a> {
-        let is_identifier = || upsert.update.entity.unique_ids.iter().any(|id| id == name);
+        let is_identifier = || update.update.entity.unique_ids.iter().any(|id| id == name);
         let current = self.entities[index].attributes.and_then(|attributes| attributes.get(name));
         match current {
             Some(current) if is_identifier() && key(current) == key(value) => current,
@@ -269,12 +301,12 @@ impl<'a> WorkingSet<'a> {
         request: &Request<'a>,
         existing: &HashSet<(usize, &'a str)>,
     ) -> Result<(), Error> {
-        for upsert in &request.updates {
-            for given in &upsert.given {
+        for update in &request.updates {
+            for given in &update.given {
                 if !existing.contains(&(given.ty, given.id)) {
                     let message = format!(
                         "{}.{}: an item of a relation names an entity of \"{}\" that does not exist",
-                        self.types[upsert.ty].slug, given.attribute, self.types[given.ty].slug
+                        self.types[update.ty].slug, given.attribute, self.types[given.ty].slug
                     );
                     return Err(Error::new(Code::EntityReferenceNotFound, message)
                         .hint("Let the mapping find it by its identifiers, with \"relations\"."));

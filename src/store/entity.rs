@@ -30,6 +30,8 @@ pub struct Entity<'a> {
     pub via: Option<(usize, Key<'a>)>,
     /// Entities that its patches link to.
     pub links: Vec<usize>,
+    /// Whether it is to go, found by which key.
+    pub removal: Option<(Removal, usize, Key<'a>)>,
     /// Whether its row is to be locked, and written if it changes.
     pub write: bool,
     /// Whether an event changes it.
@@ -47,6 +49,25 @@ pub enum Action {
     Stubbed,
     Completed,
     Restored,
+    Deleted,
+    Purged,
+}
+
+/// How an entity goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Softly: it stays, and an upsert restores it.
+    Delete,
+    Purge,
+}
+
+impl Removal {
+    pub fn action(self) -> Action {
+        match self {
+            Removal::Delete => Action::Deleted,
+            Removal::Purge => Action::Purged,
+        }
+    }
 }
 
 impl<'a> Entity<'a> {
@@ -67,6 +88,7 @@ impl<'a> Entity<'a> {
             patches: Vec::new(),
             via: None,
             links: Vec::new(),
+            removal: None,
             write: false,
             is_changed: false,
             epoch: 0,
@@ -90,6 +112,8 @@ impl Action {
             Action::Stubbed => "stubbed",
             Action::Completed => "completed",
             Action::Restored => "restored",
+            Action::Deleted => "deleted",
+            Action::Purged => "purged",
         }
     }
 }

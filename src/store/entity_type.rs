@@ -1,7 +1,6 @@
-//! Which table a slug is bound to, by which keys its entities are found, and the statements
-//! kept for it.
+//! Which table a slug is bound to, and by which keys its entities are found.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bumpalo::Bump;
@@ -11,8 +10,10 @@ use erp_engine::mapping::nearest;
 use hashbrown::HashMap;
 use pgrx::pg_sys::{self, Datum, Oid};
 
+use super::layout::Layout;
+use super::statements::Kept;
 use crate::error::Failure;
-use crate::pg::spi::{Access, Statement, in_latest_snapshot};
+use crate::pg::spi::{Access, Planning, Statement, in_latest_snapshot};
 use crate::pg::{PgError, attempt, raw};
 
 /// What a relation does about a target that does not exist.
@@ -23,52 +24,50 @@ pub enum OnMissing {
     Error,
 }
 
-/// A slug bound to a managed table.
+/// A slug bound to a table.
+#[derive(Clone)]
 pub struct EntityType {
     pub slug: String,
     pub table: Oid,
     pub on_missing: OnMissing,
-    pub key_sets: Vec<KeySet>,
+    pub layout: Rc<Layout>,
+    /// Those that are prepared, then others that a mapping uses.
+    pub key_sets: Vec<Rc<KeySet>>,
+    /// For each key set, where its attributes stand in `identifiers`.
+    pub positions: Vec<Vec<usize>>,
+    /// The attributes of all key sets, each once.
+    pub identifiers: Vec<String>,
     /// Whether rows that are there are updated by id alone. `INSERT … ON CONFLICT` proposes a row
     /// of the patch's attributes, which a policy, a trigger or a NOT NULL column of the user's
     /// may refuse although the row as it will be is fine.
     pub is_written_by_id: bool,
-    /// The attributes of all key sets, each once.
-    pub identifiers: Vec<String>,
     /// The table's qualified name, quoted.
-    name: String,
-    find_by_id: OnceCell<Rc<Statement>>,
-    update_by_id: OnceCell<Rc<Statement>>,
-    relink: OnceCell<Rc<Statement>>,
+    pub(super) name: String,
+    pub(super) statements: Rc<Kept>,
+    /// Key sets that are not prepared, but were asked for.
+    others: Rc<RefCell<Vec<Rc<KeySet>>>>,
 }
 
 /// Identifiers that together name an entity.
 pub struct KeySet {
     pub attributes: Vec<String>,
-    /// Where each attribute stands in [`EntityType::identifiers`].
-    pub positions: Vec<usize>,
-    /// Whether at most one entity has a key: entities are upserted by it. Otherwise only
-    /// relations look entities up by it, and at most one *stub* has a key.
+    /// Whether at most one entity has a key, because a unique index says so.
     pub is_unique: bool,
+    /// Whether it was prepared: it has an index, and at most one stub has a key.
+    pub is_indexed: bool,
     /// A number that is the same in every session.
     pub hash: u32,
-    /// Quoted.
-    columns: Vec<String>,
-    find: OnceCell<Rc<Statement>>,
-    find_with_attributes: OnceCell<Rc<Statement>>,
-    find_stubs: OnceCell<Rc<Statement>>,
-    insert: OnceCell<Rc<Statement>>,
+    pub(super) columns: Vec<KeyColumn>,
+    pub(super) statements: Kept,
 }
 
-/// What to look for by a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Find {
-    /// Entities, to link to.
-    Entities,
-    /// Entities with their attributes, to change.
-    WithAttributes,
-    /// Stubs with their attributes, to complete.
-    Stubs,
+/// Where a table has an identifier. Names are quoted.
+#[derive(Clone)]
+pub enum KeyColumn {
+    /// In a text column of its own.
+    Text(String),
+    /// In the jsonb of its attributes.
+    Attribute { column: String, attribute: String },
 }
 
 thread_local! {
@@ -84,6 +83,9 @@ thread_local! {
 
 /// Types kept at most; beyond that all are read again.
 const MAX_TYPES: usize = 1_000;
+
+/// Key sets kept at most of a type that are not prepared.
+const MAX_OTHERS: usize = 16;
 
 impl EntityType {
     /// The type bound to `slug`, `None` when there is none. Its binding and its table are the
@@ -134,9 +136,57 @@ impl EntityType {
 
     /// The key set of exactly these attributes, in any order.
     pub fn key_set(&self, attributes: &[&str]) -> Option<usize> {
-        self.key_sets.iter().position(|set| {
-            set.attributes.len() == attributes.len()
-                && set.attributes.iter().all(|name| attributes.contains(&name.as_str()))
+        self.key_sets.iter().position(|set| set.is_of(attributes))
+    }
+
+    /// The same type, with a key set of these attributes that no index serves. `None` when the
+    /// table has no place for one of them.
+    pub fn with_key_set(&self, attributes: &[&str]) -> Option<EntityType> {
+        let known = self.others.borrow().iter().find(|set| set.is_of(attributes)).cloned();
+        let set = match known {
+            Some(known) => known,
+            None => {
+                let columns: Option<_> =
+                    attributes.iter().map(|attribute| self.key_column(attribute)).collect();
+                let set = Rc::new(KeySet::new(attributes.iter(), columns?, false, false));
+                let mut others = self.others.borrow_mut();
+                if others.len() >= MAX_OTHERS {
+                    others.clear();
+                }
+                others.push(set.clone());
+                set
+            }
+        };
+        let mut extended = self.clone();
+        extended.add(set);
+        Some(extended)
+    }
+
+    fn add(&mut self, set: Rc<KeySet>) {
+        let positions = set.attributes.iter().map(|attribute| {
+            let known = self.identifiers.iter().position(|known| known == attribute);
+            known.unwrap_or_else(|| {
+                self.identifiers.push(attribute.clone());
+                self.identifiers.len() - 1
+            })
+        });
+        self.positions.push(positions.collect());
+        self.key_sets.push(set);
+    }
+
+    fn key_column(&self, attribute: &str) -> Option<KeyColumn> {
+        if let Some(known) = self.column_of(attribute) {
+            return Some(known.clone());
+        }
+        let column = self.layout.attributes.clone()?;
+        Some(KeyColumn::Attribute { column, attribute: attribute.to_owned() })
+    }
+
+    /// The column that an identifier of a prepared key set has.
+    pub(super) fn column_of(&self, attribute: &str) -> Option<&KeyColumn> {
+        self.key_sets.iter().filter(|set| set.is_indexed).find_map(|set| {
+            let at = set.attributes.iter().position(|known| known == attribute)?;
+            Some(&set.columns[at])
         })
     }
 
@@ -154,164 +204,7 @@ impl EntityType {
         Error::new(Code::EntityTypeUnknown, message)
             .hint(create_hint(&self.slug, attributes, purpose))
     }
-
-    /// `(attribute text, key text, …)` → id, attributes, created, updated and deleted time of the
-    /// entities that have all the keys. Attributes that are no identifiers are compared one by
-    /// one.
-    pub fn find_by_identifiers(&self, attributes: &[&str]) -> Result<Rc<Statement>, PgError> {
-        let column = |attribute: &str| {
-            let at = |set: &KeySet| set.attributes.iter().position(|known| known == attribute);
-            self.key_sets.iter().find_map(|set| Some(set.columns[at(set)?].as_str()))
-        };
-        let matches = attributes.iter().enumerate().map(|(i, attribute)| {
-            let (name, key) = (2 * i + 1, 2 * i + 2);
-            match column(attribute) {
-                Some(column) => format!("t.{column} OPERATOR(pg_catalog.=) ${key}"),
-                None => format!(
-                    "erp._identifier(t.attributes OPERATOR(pg_catalog.->) ${name}) \
-                     OPERATOR(pg_catalog.=) ${key}"
-                ),
-            }
-        });
-        let matches: Vec<String> = std::iter::once("true".to_owned()).chain(matches).collect();
-        let text = self.fill(
-            include_str!("../../sql/queries/find.sql"),
-            &[("{match}", &matches.join(" AND "))],
-        );
-        let columns = [
-            pg_sys::TEXTOID,
-            pg_sys::JSONBOID,
-            pg_sys::TIMESTAMPTZOID,
-            pg_sys::TIMESTAMPTZOID,
-            pg_sys::TIMESTAMPTZOID,
-        ];
-        Statement::prepare(&text, &vec![pg_sys::TEXTOID; 2 * attributes.len()], &columns)
-    }
-
-    /// `(ids uuid[])` → id of those there are.
-    pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(&self.find_by_id, &[pg_sys::UUIDARRAYOID], &[pg_sys::UUIDOID], || {
-            self.fill(include_str!("../../sql/queries/find_by_id.sql"), &[])
-        })
-    }
-
-    /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz)` → id of those written.
-    pub fn update_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(&self.update_by_id, &ROWS, &[pg_sys::UUIDOID], || {
-            self.fill(include_str!("../../sql/queries/update_by_id.sql"), &[])
-        })
-    }
-
-    /// `(ids uuid[], map jsonb)`.
-    pub fn relink(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(&self.relink, &[pg_sys::UUIDARRAYOID, pg_sys::JSONBOID], &[], || {
-            self.fill(include_str!("../../sql/queries/relink.sql"), &[])
-        })
-    }
-
-    /// `(key text[], …)` → position of the key from 1, id, stub, is deleted, attributes.
-    pub fn find_by_key(&self, set: usize, find: Find) -> Result<Rc<Statement>, PgError> {
-        let set = &self.key_sets[set];
-        let slot = match find {
-            Find::Entities => &set.find,
-            Find::WithAttributes => &set.find_with_attributes,
-            Find::Stubs => &set.find_stubs,
-        };
-        let types = vec![pg_sys::TEXTARRAYOID; set.columns.len()];
-        let columns =
-            [pg_sys::INT8OID, pg_sys::UUIDOID, pg_sys::BOOLOID, pg_sys::BOOLOID, pg_sys::JSONBOID];
-        self.kept(slot, &types, &columns, || self.find_by_key_text(set, find))
-    }
-
-    fn find_by_key_text(&self, set: &KeySet, find: Find) -> String {
-        let each = |one: &dyn Fn(usize) -> String, join: &str| {
-            (0..set.columns.len()).map(one).collect::<Vec<_>>().join(join)
-        };
-        let mut matches =
-            each(&|i| format!("t.{} OPERATOR(pg_catalog.=) k.k{i}", set.columns[i]), " AND ");
-        if find == Find::Stubs {
-            matches.push_str(" AND t.stub");
-        }
-        let attributes = match find {
-            Find::Entities => "NULL::pg_catalog.jsonb",
-            Find::WithAttributes | Find::Stubs => "t.attributes",
-        };
-        let pick = match set.is_unique {
-            true => "LIMIT 1",
-            false => "ORDER BY t.deleted_at IS NOT NULL, t.id LIMIT 100",
-        };
-        let keys = each(&|i| format!("pg_catalog.unnest(${})", i + 1), ", ");
-        self.fill(
-            include_str!("../../sql/queries/find_by_key.sql"),
-            &[
-                ("{keys}", &keys),
-                ("{names}", &each(&|i| format!("k{i}"), ", ")),
-                ("{attributes}", attributes),
-                ("{match}", &matches),
-                ("{pick}", pick),
-            ],
-        )
-    }
-
-    /// `(ids uuid[], attributes jsonb[], stub boolean[], now timestamptz [, patches jsonb])` →
-    /// id and key of those written. Without the patches for a set that is not unique.
-    pub fn insert(&self, set: usize) -> Result<Rc<Statement>, PgError> {
-        let set = &self.key_sets[set];
-        let (template, types) = match set.is_unique {
-            true => (
-                include_str!("../../sql/queries/upsert.sql"),
-                [&ROWS[..], &[pg_sys::JSONBOID]].concat(),
-            ),
-            false => (include_str!("../../sql/queries/insert_stubs.sql"), ROWS.to_vec()),
-        };
-        let mut columns = vec![pg_sys::TEXTOID; 1 + set.columns.len()];
-        columns[0] = pg_sys::UUIDOID;
-        self.kept(&set.insert, &types, &columns, || {
-            let returned: Vec<String> =
-                set.columns.iter().map(|name| format!("t.{name}")).collect();
-            self.fill(
-                template,
-                &[("{columns}", &set.columns.join(", ")), ("{returned}", &returned.join(", "))],
-            )
-        })
-    }
-
-    fn kept(
-        &self,
-        slot: &OnceCell<Rc<Statement>>,
-        types: &[Oid],
-        columns: &[Oid],
-        text: impl FnOnce() -> String,
-    ) -> Result<Rc<Statement>, PgError> {
-        if let Some(statement) = slot.get() {
-            return Ok(statement.clone());
-        }
-        let statement = Statement::prepare(&text(), types, columns)?;
-        Ok(slot.get_or_init(|| statement).clone())
-    }
-
-    /// A statement of `sql/queries`, its places filled in one pass: a name may look like one.
-    fn fill(&self, template: &str, values: &[(&str, &str)]) -> String {
-        let places = || values.iter().copied().chain([("{table}", self.name.as_str())]);
-        // Errors show the statement; its comments are for its readers here.
-        let lines: Vec<&str> = template.lines().filter(|line| !line.starts_with("--")).collect();
-        let (mut text, mut rest) = (String::new(), &*lines.join("\n"));
-        while let Some(at) = rest.find('{') {
-            text.push_str(&rest[..at]);
-            rest = &rest[at..];
-            let (place, value) = places()
-                .find(|(place, _)| rest.starts_with(place))
-                .expect("a place in a statement has a value");
-            text.push_str(value);
-            rest = &rest[place.len()..];
-        }
-        text + rest
-    }
 }
-
-/// The arrays of rows to be written, and the time.
-const ROWS: [Oid; 4] =
-    [pg_sys::UUIDARRAYOID, pg_sys::JSONBARRAYOID, pg_sys::BOOLARRAYOID, pg_sys::TIMESTAMPTZOID];
 
 /// What entities are found for by a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,8 +231,8 @@ pub fn or_near(slug: &str, known: &[&str], mend: String) -> String {
 
 /// Every slug that is bound.
 pub fn slugs(arena: &Bump) -> Result<Vec<&str>, Failure> {
-    let text = "SELECT slug FROM erp.entity_type ORDER BY slug LIMIT 1000";
-    let statement = Statement::prepare(text, &[], &[pg_sys::TEXTOID])?;
+    let text = "SELECT slug FROM erp.entity_type ORDER BY slug";
+    let statement = Statement::prepare(text, &[], &[pg_sys::TEXTOID], Planning::ByIndex)?;
     let rows = statement.execute(&[], Access::Read)?;
     let slugs = rows.iter().filter_map(|row| row.text(1, arena).transpose());
     Ok(slugs.collect::<Result<_, _>>()?)
@@ -357,8 +250,9 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
                 pg_sys::JSONBOID,
                 pg_sys::OIDOID,
                 pg_sys::BOOLOID,
+                pg_sys::JSONBOID,
             ];
-            let new = Statement::prepare(text, &[pg_sys::TEXTOID], &columns)?;
+            let new = Statement::prepare(text, &[pg_sys::TEXTOID], &columns, Planning::ByIndex)?;
             BINDING.set(Some(new.clone()));
             new
         }
@@ -374,55 +268,54 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         Some("error") => OnMissing::Error,
         _ => OnMissing::Create,
     };
-    let mut identifiers = Vec::new();
-    let key_sets = match row.jsonb(4, &arena)? {
-        Some(Value::Array(sets)) => sets.iter().map(|set| key_set(set, &mut identifiers)).collect(),
-        _ => Vec::new(),
-    };
-    Ok(Some(EntityType {
+    let Some(Value::Object(layout)) = row.jsonb(7, &arena)? else { return Ok(None) };
+    let mut ty = EntityType {
         slug: slug.to_owned(),
         table,
         on_missing,
+        layout: Rc::new(Layout::of(layout)),
+        key_sets: Vec::new(),
+        positions: Vec::new(),
+        identifiers: Vec::new(),
         is_written_by_id: row.bool(6),
-        key_sets,
-        identifiers,
         name: name.to_owned(),
-        find_by_id: OnceCell::new(),
-        update_by_id: OnceCell::new(),
-        relink: OnceCell::new(),
-    }))
+        statements: Rc::default(),
+        others: Rc::default(),
+    };
+    if let Some(Value::Array(sets)) = row.jsonb(4, &arena)? {
+        sets.iter().for_each(|set| ty.add(Rc::new(KeySet::of(set))));
+    }
+    Ok(Some(ty))
 }
 
-fn key_set(set: Value<'_>, identifiers: &mut Vec<String>) -> KeySet {
-    let member = |name: &str| set.as_object().and_then(|set| set.get(name));
-    let names = |name: &str| -> Vec<String> {
-        let list = member(name).and_then(Value::as_array);
-        list.into_iter()
-            .flat_map(|list| list.iter())
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
-    };
-    let attributes = names("attributes");
-    let positions = attributes
-        .iter()
-        .map(|attribute| {
-            identifiers.iter().position(|known| known == attribute).unwrap_or_else(|| {
-                identifiers.push(attribute.clone());
-                identifiers.len() - 1
-            })
-        })
-        .collect();
-    KeySet {
-        hash: super::guard::hash(&attributes),
-        attributes,
-        positions,
-        is_unique: matches!(member("is_unique"), Some(Value::Bool(true))),
-        columns: names("columns"),
-        find: OnceCell::new(),
-        find_with_attributes: OnceCell::new(),
-        find_stubs: OnceCell::new(),
-        insert: OnceCell::new(),
+impl KeySet {
+    fn new<'n>(
+        attributes: impl Iterator<Item = &'n (impl AsRef<str> + 'n)>,
+        columns: Vec<KeyColumn>,
+        is_unique: bool,
+        is_indexed: bool,
+    ) -> KeySet {
+        let attributes: Vec<String> = attributes.map(|name| name.as_ref().to_owned()).collect();
+        let hash = super::guard::hash(&attributes);
+        KeySet { hash, attributes, columns, is_unique, is_indexed, statements: Kept::default() }
+    }
+
+    /// Reads what `entity_type.sql` tells.
+    fn of(set: Value<'_>) -> KeySet {
+        let member = |name: &str| set.as_object().and_then(|set| set.get(name));
+        let names = |name: &str| -> Vec<&str> {
+            let list = member(name).and_then(Value::as_array);
+            list.into_iter().flat_map(|list| list.iter()).filter_map(Value::as_str).collect()
+        };
+        let columns = names("columns").into_iter().map(|name| KeyColumn::Text(name.to_owned()));
+        let is_unique = matches!(member("is_unique"), Some(Value::Bool(true)));
+        KeySet::new(names("attributes").iter(), columns.collect(), is_unique, true)
+    }
+
+    /// Whether it is of exactly these attributes, in any order.
+    fn is_of(&self, attributes: &[&str]) -> bool {
+        self.attributes.len() == attributes.len()
+            && self.attributes.iter().all(|name| attributes.contains(&name.as_str()))
     }
 }
 

@@ -3,41 +3,105 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use erp_engine::mapping::Mode;
+
 use super::Key;
 use super::entity::Entity;
+use super::entity_type::EntityType;
+use super::request::{Request, Types};
 use super::working_set::{Address, WorkingSet};
 use crate::pg::lock::Group;
 
 /// Locks a key set has: what is to be created takes those its keys fall on, however many it is.
 const STRIPES: u32 = 32;
 
+/// The lock of a type that calls which link to its entities share, and calls that purge some
+/// take alone: no link is made to what is being purged.
+const LINKS: u32 = u32::MAX;
+
+/// How the row of an entity is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way<'a> {
+    /// Under a key that a unique index guards.
+    ByKey(usize, Key<'a>),
+    /// Known by its id.
+    ById,
+    /// New, under keys that locks guard.
+    Insert,
+}
+
+/// A key that no unique index guards, of an entity that appears.
+pub struct Unguarded<'a> {
+    pub address: Address<'a>,
+    pub group: Group,
+}
+
+/// A lock of a table, by what it is about.
+pub type Lock = ((u32, u32), Group);
+
+/// The locks that must be held before anything is looked up: against links to what is purged.
+pub fn link_locks(types: &Types<'_>, requests: &[&Request<'_>]) -> Vec<Lock> {
+    let mut locks = Vec::new();
+    let mut add = |ty: usize, group| locks.push(((types.all[ty].table.to_u32(), LINKS), group));
+    for request in requests {
+        for update in &request.updates {
+            update.targets.iter().flatten().for_each(|link| add(link.ty, Group::A));
+            update.given.iter().for_each(|given| add(given.ty, Group::A));
+            if update.mode() == Mode::Purge {
+                add(update.ty, Group::Both);
+            }
+        }
+        for prune in &request.prunes {
+            if prune.entity.mode == Mode::UpsertPruneScopePurge {
+                add(prune.ty, Group::Both);
+            }
+        }
+    }
+    locks
+}
+
+/// The lock under which entities of a type are purged.
+pub fn purge_lock(ty: &EntityType) -> Lock {
+    ((ty.table.to_u32(), LINKS), Group::Both)
+}
+
 impl<'a> WorkingSet<'a> {
     /// The locks that what is to be created needs, so that no two sessions create an entity
     /// and a stub of it at once: neither sees the other's, and no unique index holds both.
     /// By relation and key; stripes bound their number.
-    pub fn locks(&self) -> Vec<((u32, u32), Group)> {
+    pub fn locks(&self) -> Vec<Lock> {
         self.unguarded()
             .into_iter()
-            .map(|(ty, set, key, is_stub)| {
+            .map(|Unguarded { address: (ty, set, key), group }| {
                 let ty = &self.types[ty];
                 let stripe = ty.key_sets[set].hash & !(STRIPES - 1) | hash(key) & (STRIPES - 1);
-                ((ty.table.to_u32(), stripe), if is_stub { Group::B } else { Group::A })
+                ((ty.table.to_u32(), stripe), group)
             })
             .collect()
     }
 
-    /// What is to be created under a key that no unique index guards, or to be a stub no longer:
-    /// type, key set, key, and whether it is a stub.
-    pub fn unguarded(&self) -> Vec<(usize, usize, Key<'a>, bool)> {
+    /// The keys that no unique index guards, of what is to be created or to be a stub no longer.
+    /// Under a key that relations alone use, an entity goes with entities and a stub with stubs;
+    /// what was upserted by such a key goes with none.
+    pub fn unguarded(&self) -> Vec<Unguarded<'a>> {
         let mut created = Vec::new();
         let appears = |entity: &&Entity<'a>| entity.is_new || entity.was_stub && !entity.stub;
         for entity in self.entities.iter().filter(|entity| entity.write).filter(appears) {
             for (set, key_set) in self.types[entity.ty].key_sets.iter().enumerate() {
+                let is_via = entity.is_new && entity.via.is_some_and(|(via, _)| via == set);
+                let group = match (key_set.is_unique, key_set.is_indexed, entity.stub) {
+                    (true, ..) => continue,
+                    (_, false, _) if is_via => Group::Both,
+                    // Only those who use the key set can tell that it matters.
+                    (_, false, _) => continue,
+                    (_, true, true) => Group::B,
+                    (_, true, false) if is_via => Group::Both,
+                    (_, true, false) => Group::A,
+                };
                 // The key that a stub was known by counts, also if it gets another.
                 for identifiers in [&entity.identifiers, &entity.row_identifiers] {
-                    let key = self.key(entity.ty, set, identifiers);
-                    if let (false, Some(key)) = (key_set.is_unique, key) {
-                        created.push((entity.ty, set, key, entity.stub));
+                    if let Some(key) = self.key(entity.ty, set, identifiers) {
+                        created.push(Unguarded { address: (entity.ty, set, key), group });
                     }
                 }
             }
@@ -62,20 +126,21 @@ impl<'a> WorkingSet<'a> {
         gained
     }
 
-    /// The key under which an entity can be upserted. A row that is there has the key already,
-    /// and gives up no key by which others are upserted: those are written by id, first.
-    pub fn key_to_write(&self, entity: &Entity<'a>) -> Option<(usize, Key<'a>)> {
+    /// How an entity is written. A row that is upserted has the key already, and gives up no key
+    /// by which others are upserted: those are written by id, first.
+    pub fn way(&self, entity: &Entity<'a>) -> Way<'a> {
         let ty = &self.types[entity.ty];
-        let (via, key) = entity.via?;
+        let Some((via, key)) = entity.via else { return Way::ById };
         let is_unique = |set: &usize| ty.key_sets[*set].is_unique;
         let unique_sets = || (0..ty.key_sets.len()).filter(is_unique);
         let will_be = |set| self.key(entity.ty, set, &entity.identifiers);
-        if entity.is_new && entity.stub {
-            return Some((via, key));
+        if entity.is_new && entity.stub && ty.key_sets[via].is_indexed {
+            return Way::ByKey(via, key);
         }
         if entity.is_new {
             let mut sets = std::iter::once(via).filter(is_unique).chain(unique_sets());
-            return sets.find_map(|set| Some((set, will_be(set)?)));
+            let found = sets.find_map(|set| Some((set, will_be(set)?)));
+            return found.map_or(Way::Insert, |(set, key)| Way::ByKey(set, key));
         }
         let was = |set| self.key(entity.ty, set, &entity.row_identifiers);
         let keeps = |set| was(set).is_none() || was(set) == will_be(set);
@@ -83,7 +148,7 @@ impl<'a> WorkingSet<'a> {
             && !ty.is_written_by_id
             && was(via) == Some(key)
             && unique_sets().all(keeps);
-        is_upserted.then_some((via, key))
+        if is_upserted { Way::ByKey(via, key) } else { Way::ById }
     }
 
     /// Whether two entities would have the same key of a unique key set, or one that is new
@@ -95,8 +160,16 @@ impl<'a> WorkingSet<'a> {
                 && found.iter().filter(|index| self.entities[**index].write).count() > 0
                 && found.len() > 1
         };
+        let has_key = |entity: &Entity<'a>| {
+            (0..self.types[entity.ty].key_sets.len())
+                .any(|set| self.key(entity.ty, set, &entity.identifiers).is_some())
+        };
         let is_lost = |entity: &Entity<'a>| {
-            entity.is_new && entity.write && self.key_to_write(entity).is_none()
+            let had_unique =
+                || entity.via.is_some_and(|(via, _)| self.types[entity.ty].key_sets[via].is_unique);
+            entity.is_new
+                && entity.write
+                && (!has_key(entity) || had_unique() && self.way(entity) == Way::Insert)
         };
         self.keys().any(is_shared) || self.entities.iter().any(is_lost)
     }

@@ -2,13 +2,15 @@
 //!
 //! Must not know what a mapping means; that is the engine's.
 //!
-//! - [`entity_type`]: which table a slug is bound to, and its kept statements;
+//! - [`entity_type`]: which table a slug is bound to, its [`layout`] and its [`statements`];
 //! - [`request`]: entity updates with their tables and keys, checked;
 //! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement;
 //! - [`working_set`] of [`entity`]s: those found and those made, by their keys;
 //! - [`decide`]: what the events of a chunk do to them, in memory;
 //! - [`guard`]: the locks and checks that a decision needs before it is written;
 //! - [`write`]: the statements that carry it out;
+//! - [`remove`]: purged and pruned entities;
+//! - [`purge`]: the recycle bin;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
 pub mod apply;
@@ -16,8 +18,12 @@ mod decide;
 mod entity;
 pub mod entity_type;
 mod guard;
+mod layout;
+pub mod purge;
+mod remove;
 mod request;
 mod resolve;
+mod statements;
 mod working_set;
 mod write;
 

@@ -6,12 +6,14 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::identifier::{applicable_key, key};
 use erp_engine::jsonb::Value;
-use erp_engine::map::{Attribute, EntityUpdate, Mapped, Target};
+use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Target};
+use erp_engine::mapping::{Entity, Mode, Scope};
 use erp_engine::merge::relation_items;
 use hashbrown::HashMap;
 
 use super::Key;
 use super::entity_type::{EntityType, Purpose};
+use super::working_set::Address;
 use crate::error::Failure;
 
 /// The entity types that a chunk touches, each once.
@@ -23,11 +25,12 @@ pub struct Types<'a> {
 
 /// What one event asks for.
 pub struct Request<'a> {
-    pub updates: Vec<Upsert<'a>>,
+    pub updates: Vec<Update<'a>>,
+    pub prunes: Vec<PruneRequest<'a>>,
 }
 
 /// One entity update, with its table and key.
-pub struct Upsert<'a> {
+pub struct Update<'a> {
     pub ty: usize,
     pub set: usize,
     pub key: Key<'a>,
@@ -38,6 +41,21 @@ pub struct Upsert<'a> {
     pub targets: Vec<Vec<Link<'a>>>,
     /// Entities that a value names itself, without being looked up.
     pub given: Vec<Given<'a>>,
+}
+
+/// Entities of a type that are to go, unless the event upserts them.
+pub struct PruneRequest<'a> {
+    pub entity: &'a Entity,
+    pub ty: usize,
+    pub scope: ScopeRequest<'a>,
+}
+
+/// Which entities a prune looks at.
+pub enum ScopeRequest<'a> {
+    /// Those related to the entity with this key.
+    Related { anchor: Address<'a> },
+    /// Those that have this key.
+    Matching { set: usize, key: Key<'a> },
 }
 
 /// An entity that the value of an attribute names by type and id.
@@ -55,19 +73,102 @@ pub struct Link<'a> {
     pub target: Target<'a>,
 }
 
+impl Update<'_> {
+    /// Upsert, delete or purge.
+    pub fn mode(&self) -> Mode {
+        self.update.entity.mode.of_updates()
+    }
+}
+
 impl<'a> Types<'a> {
+    /// Finds the types that `mapped` touches, with the key sets that it uses. What is not there
+    /// is left to [`request`] to report.
+    pub fn gather(&mut self, mapped: &[Mapped<'a>]) -> Result<(), Failure> {
+        for mapped in mapped {
+            match mapped {
+                Mapped::Update(update) => {
+                    self.use_key(&update.entity.schema, &names(&update.entity.unique_ids))?;
+                    let relations = update.attributes.iter().filter_map(|(_, attribute)| {
+                        if let Attribute::Relation(relation) = attribute {
+                            Some(relation)
+                        } else {
+                            None
+                        }
+                    });
+                    for target in relations.flat_map(|relation| &relation.targets) {
+                        self.use_key(target.schema, &names_of(&target.identifiers))?;
+                    }
+                }
+                Mapped::Prune(prune) => {
+                    self.use_key(scoped_schema(prune), &names_of(&prune.values))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn use_key(&mut self, slug: &'a str, unique_ids: &[&str]) -> Result<(), Failure> {
+        let ty = match self.by_slug.get(slug) {
+            Some(known) => *known,
+            None => match EntityType::find(slug)? {
+                Some(found) => self.add(slug, found),
+                None => return Ok(()),
+            },
+        };
+        if self.all[ty].key_set(unique_ids).is_none()
+            && let Some(extended) = self.all[ty].with_key_set(unique_ids)
+        {
+            self.all[ty] = Rc::new(extended);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, slug: &'a str, ty: Rc<EntityType>) -> usize {
+        self.all.push(ty);
+        self.by_slug.insert(slug, self.all.len() - 1);
+        self.all.len() - 1
+    }
+
     fn get(
         &mut self,
         slug: &'a str,
         unique_ids: &[&str],
         purpose: Purpose,
     ) -> Result<usize, Failure> {
-        if let Some(known) = self.by_slug.get(slug) {
-            return Ok(*known);
+        match self.by_slug.get(slug) {
+            Some(known) => Ok(*known),
+            None => Ok(self.add(slug, EntityType::get(slug, unique_ids, purpose)?)),
         }
-        self.all.push(EntityType::get(slug, unique_ids, purpose)?);
-        self.by_slug.insert(slug, self.all.len() - 1);
-        Ok(self.all.len() - 1)
+    }
+
+    /// The type and key set for identifiers that have been gathered.
+    fn key_set(
+        &mut self,
+        slug: &'a str,
+        unique_ids: &[&str],
+        purpose: Purpose,
+    ) -> Result<(usize, usize), Failure> {
+        let ty = self.get(slug, unique_ids, purpose)?;
+        let bound = &self.all[ty];
+        let set =
+            bound.key_set(unique_ids).ok_or_else(|| bound.not_prepared(unique_ids, purpose))?;
+        Ok((ty, set))
+    }
+}
+
+fn names(unique_ids: &[String]) -> Vec<&str> {
+    unique_ids.iter().map(String::as_str).collect()
+}
+
+fn names_of<'a>(identifiers: &[(&'a str, Value<'a>)]) -> Vec<&'a str> {
+    identifiers.iter().map(|(name, _)| *name).collect()
+}
+
+/// The type of the entities that the scope's values are of.
+fn scoped_schema<'a>(prune: &Prune<'a>) -> &'a str {
+    match &prune.entity.scope {
+        Some(Scope::Relations { schema, .. }) => schema,
+        _ => &prune.entity.schema,
     }
 }
 
@@ -78,29 +179,31 @@ pub fn request<'a>(
     types: &mut Types<'a>,
     arena: &'a Bump,
 ) -> Result<Request<'a>, Failure> {
-    let mut updates = Vec::with_capacity(mapped.len());
+    let mut request = Request { updates: Vec::with_capacity(mapped.len()), prunes: Vec::new() };
     for mapped in mapped {
-        if let Mapped::Update(update) = mapped {
-            updates.push(upsert(update, types, arena)?);
+        match mapped {
+            Mapped::Update(update) => request.updates.push(self::update(update, types, arena)?),
+            Mapped::Prune(prune) => request.prunes.push(self::prune(&prune, types, arena)?),
         }
     }
-    Ok(Request { updates })
+    Ok(request)
 }
 
-fn upsert<'a>(
+fn update<'a>(
     update: EntityUpdate<'a>,
     types: &mut Types<'a>,
     arena: &'a Bump,
-) -> Result<Upsert<'a>, Failure> {
+) -> Result<Update<'a>, Failure> {
     let entity = update.entity;
-    let names: Vec<&str> = entity.unique_ids.iter().map(String::as_str).collect();
-    let ty = types.get(&entity.schema, &names, Purpose::Upserts)?;
+    let (ty, set) = types.key_set(&entity.schema, &names(&entity.unique_ids), Purpose::Upserts)?;
     let bound = types.all[ty].clone();
-    let set = bound
-        .key_set(&names)
-        .filter(|set| bound.key_sets[*set].is_unique)
-        .ok_or_else(|| bound.not_prepared(&names, Purpose::Upserts))?;
     let key = key_of(&bound, set, &update.unique_identifiers, arena)?;
+    if entity.mode.of_updates() != Mode::Upsert {
+        // What goes is found by its key; the rest of it does not matter.
+        check_deletable(&bound, entity.mode)?;
+        let (identifiers, targets, given) = Default::default();
+        return Ok(Update { ty, set, key, identifiers, update, targets, given });
+    }
     let identifiers = bound
         .identifiers
         .iter()
@@ -130,7 +233,42 @@ fn upsert<'a>(
                 .collect::<Result<_, Failure>>()?,
         });
     }
-    Ok(Upsert { ty, set, key, identifiers, update, targets, given })
+    Ok(Update { ty, set, key, identifiers, update, targets, given })
+}
+
+/// Soft deletion needs a column that tells it.
+fn check_deletable(ty: &EntityType, mode: Mode) -> Result<(), Error> {
+    let is_soft = matches!(mode, Mode::Delete | Mode::UpsertPruneScopeDelete);
+    if !is_soft || ty.layout.deleted_at.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "\"{}\" cannot be deleted softly: its table has no column for the time of deletion",
+        ty.slug
+    );
+    Err(Error::new(Code::EntityTypeUnknown, message).hint(
+        "Register the table with deleted_at_column => …, or use mode \"purge\" or \
+         \"upsert-prune-scope-purge\".",
+    ))
+}
+
+fn prune<'a>(
+    prune: &Prune<'a>,
+    types: &mut Types<'a>,
+    arena: &'a Bump,
+) -> Result<PruneRequest<'a>, Failure> {
+    let entity = prune.entity;
+    let ty = types.get(&entity.schema, &names(&entity.unique_ids), Purpose::Upserts)?;
+    check_deletable(&types.all[ty], entity.mode)?;
+    let (of, set) =
+        types.key_set(scoped_schema(prune), &names_of(&prune.values), Purpose::Relations)?;
+    let key = key_of(&types.all[of], set, &prune.values, arena)
+        .map_err(|error| Failure::from(error).within(&format!("{}.scope", entity.schema)))?;
+    let scope = match &entity.scope {
+        Some(Scope::Relations { .. }) => ScopeRequest::Related { anchor: (of, set, key) },
+        _ => ScopeRequest::Matching { set, key },
+    };
+    Ok(PruneRequest { entity, ty, scope })
 }
 
 fn link<'a>(
@@ -138,11 +276,9 @@ fn link<'a>(
     types: &mut Types<'a>,
     arena: &'a Bump,
 ) -> Result<Link<'a>, Failure> {
-    let names: Vec<&str> = target.identifiers.iter().map(|(name, _)| *name).collect();
-    let ty = types.get(target.schema, &names, Purpose::Relations)?;
+    let (ty, set) =
+        types.key_set(target.schema, &names_of(&target.identifiers), Purpose::Relations)?;
     let bound = types.all[ty].clone();
-    let set =
-        bound.key_set(&names).ok_or_else(|| bound.not_prepared(&names, Purpose::Relations))?;
     let key = key_of(&bound, set, &target.identifiers, arena)?;
     Ok(Link { ty, set, key, target })
 }

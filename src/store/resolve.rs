@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use bumpalo::Bump;
 use erp_engine::jsonb::Value;
 use hashbrown::HashSet;
-use uuid::Uuid;
 
 use super::Key;
-use super::entity_type::{EntityType, Find};
-use super::request::{Request, Types};
+use super::entity_type::EntityType;
+use super::guard::Unguarded;
+use super::request::{Request, ScopeRequest, Types};
+use super::statements::Find;
 use super::working_set::WorkingSet;
 use crate::error::Failure;
 use crate::pg::array;
+use crate::pg::lock::Group;
 use crate::pg::spi::{Access, in_latest_snapshot, in_one_snapshot, keeps_one_snapshot};
 
 /// What was found.
@@ -59,8 +61,9 @@ pub fn check_unseen<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<()
     if !keeps_one_snapshot() {
         return Ok(());
     }
-    let unguarded = entities.unguarded().into_iter().map(|(ty, set, key, is_stub)| {
-        (ty, set, key, if is_stub { Find::Entities } else { Find::Stubs })
+    let unguarded = entities.unguarded().into_iter().map(|Unguarded { address, group }| {
+        let (ty, set, key) = address;
+        (ty, set, key, if group == Group::A { Find::Stubs } else { Find::Entities })
     });
     let gained = entities.gained().into_iter().map(|(ty, set, key)| (ty, set, key, Find::Entities));
     for (ty, set, key, find) in unguarded.chain(gained) {
@@ -78,10 +81,18 @@ pub fn check_unseen<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<()
 /// Keys by type and key set.
 type Keys<'a> = BTreeMap<(usize, usize), HashSet<Key<'a>>>;
 
+/// Keys of entities that may change, or that a prune reads the relations of.
 fn upserted<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
     let mut keys = Keys::new();
-    for upsert in requests.iter().flat_map(|request| &request.updates) {
-        keys.entry((upsert.ty, upsert.set)).or_default().insert(upsert.key);
+    for request in requests {
+        for update in &request.updates {
+            keys.entry((update.ty, update.set)).or_default().insert(update.key);
+        }
+        for prune in &request.prunes {
+            if let ScopeRequest::Related { anchor: (ty, set, key) } = prune.scope {
+                keys.entry((ty, set)).or_default().insert(key);
+            }
+        }
     }
     keys
 }
@@ -90,7 +101,7 @@ fn linked<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
     let upserted = upserted(requests);
     let mut keys = Keys::new();
     let updates = requests.iter().flat_map(|request| &request.updates);
-    for link in updates.flat_map(|upsert| upsert.targets.iter().flatten()) {
+    for link in updates.flat_map(|update| update.targets.iter().flatten()) {
         let of = (link.ty, link.set);
         if upserted.get(&of).is_none_or(|known| !known.contains(link.key)) {
             keys.entry(of).or_default().insert(link.key);
@@ -102,10 +113,10 @@ fn linked<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
 /// The keys by which a stub may be known that an update, which found nothing, completes.
 fn completable<'a>(requests: &[&Request<'a>], entities: &WorkingSet<'a>) -> Keys<'a> {
     let mut keys = Keys::new();
-    for upsert in requests.iter().flat_map(|request| &request.updates) {
-        if !entities.knows((upsert.ty, upsert.set, upsert.key)) {
-            for (set, key) in entities.other_keys(upsert) {
-                keys.entry((upsert.ty, set)).or_default().insert(key);
+    for update in requests.iter().flat_map(|request| &request.updates) {
+        if !entities.knows((update.ty, update.set, update.key)) {
+            for (set, key) in entities.other_keys(update) {
+                keys.entry((update.ty, set)).or_default().insert(key);
             }
         }
     }
@@ -146,10 +157,10 @@ pub fn find_by_key<'a>(
     let rows = statement.execute(&arguments, access)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows.iter() {
-        let (Some(n), Some(id)) = (row.i64(1), row.uuid(2)) else { continue };
+        let (Some(n), Some(id)) = (row.i64(1), ty.layout.id(&row, 2, arena)?) else { continue };
         found.push(Row {
             key: keys[n as usize - 1],
-            id: arena.alloc_str(&id.to_string()),
+            id,
             stub: row.bool(3),
             is_deleted: row.bool(4),
             attributes: row.jsonb(5, arena)?,
@@ -170,14 +181,26 @@ fn given<'a>(
     }
     let mut existing = HashSet::new();
     for (ty, ids) in asked {
-        // What is no id of the table's kind names nothing.
-        let parsed: Vec<(Uuid, &str)> =
-            ids.into_iter().filter_map(|id| Some((Uuid::parse_str(id).ok()?, id))).collect();
-        let argument = array::of_uuid(arena, parsed.iter().map(|(uuid, _)| *uuid));
-        let rows = types.all[ty].find_by_id()?.execute(&[argument], Access::Read)?;
-        let found: HashSet<Uuid> = rows.iter().filter_map(|row| row.uuid(1)).collect();
-        let known = parsed.into_iter().filter(|(uuid, _)| found.contains(uuid));
-        existing.extend(known.map(|(_, id)| (ty, id)));
+        let ids: Vec<&str> = ids.into_iter().collect();
+        existing.extend(existing_ids(&types.all[ty], &ids, arena)?.into_iter().map(|id| (ty, id)));
     }
     Ok(existing)
+}
+
+/// Those of `ids` that are entities.
+fn existing_ids<'a>(
+    ty: &EntityType,
+    ids: &[&'a str],
+    arena: &'a Bump,
+) -> Result<Vec<&'a str>, Failure> {
+    // What is no id of the table's kind names nothing.
+    let canonical: Vec<(&str, &str)> =
+        ids.iter().filter_map(|id| Some((ty.layout.canonical_id(id, arena)?, *id))).collect();
+    let argument = ty.layout.ids(arena, canonical.iter().map(|(id, _)| *id));
+    let rows = ty.find_by_id()?.execute(&[argument], Access::Read)?;
+    let found = rows
+        .iter()
+        .filter_map(|row| ty.layout.id(&row, 1, arena).transpose())
+        .collect::<Result<HashSet<&str>, _>>()?;
+    Ok(canonical.into_iter().filter(|(id, _)| found.contains(id)).map(|(_, id)| id).collect())
 }

@@ -9,7 +9,7 @@ use erp_engine::jsonb::{Object, Tree, Value, encode};
 use hashbrown::HashMap;
 
 use super::Key;
-use super::entity::Entity;
+use super::entity::{Entity, Removal};
 use super::entity_type::{EntityType, Purpose, create_hint};
 use super::request::identifier_text;
 
@@ -130,7 +130,7 @@ impl<'a> WorkingSet<'a> {
 
     /// The key that identifiers make in a key set, if it is complete.
     pub fn key(&self, ty: usize, set: usize, identifiers: &[Option<&'a str>]) -> Option<Key<'a>> {
-        let positions = &self.types[ty].key_sets[set].positions;
+        let positions = &self.types[ty].positions[set];
         let texts: Option<Vec<&str>> =
             positions.iter().map(|at| identifiers.get(*at).copied().flatten()).collect();
         texts.map(|texts| &*self.arena.alloc_slice_copy(&texts))
@@ -141,7 +141,7 @@ impl<'a> WorkingSet<'a> {
         let (_, set, key) = address;
         let id = self.arena.alloc_str(&uuid::Uuid::now_v7().to_string());
         let mut identifiers = vec![None; self.types[ty].identifiers.len()];
-        for (at, text) in self.types[ty].key_sets[set].positions.iter().zip(key) {
+        for (at, text) in self.types[ty].positions[set].iter().zip(key) {
             identifiers[*at] = Some(*text);
         }
         self.entities.push(Entity {
@@ -154,6 +154,23 @@ impl<'a> WorkingSet<'a> {
         let index = self.entities.len() - 1;
         self.rename(index, identifiers);
         index
+    }
+
+    /// Adds an entity that is removed, found by none of the events' keys.
+    pub fn add_removed(
+        &mut self,
+        ty: usize,
+        id: &'a str,
+        attributes: Option<Object<'a>>,
+        removal: Removal,
+    ) -> usize {
+        self.entities.push(Entity {
+            is_deleted: true,
+            row_attributes: attributes,
+            attributes: attributes.filter(|_| removal == Removal::Delete),
+            ..Entity::new(ty, id)
+        });
+        self.entities.len() - 1
     }
 
     /// Gives an entity other identifiers, and so other keys.

@@ -16,58 +16,79 @@ use uuid::Uuid;
 use super::Key;
 use super::apply::Stop;
 use super::entity::Entity;
-use super::entity_type::{EntityType, Find};
+use super::entity::Removal;
+use super::entity_type::EntityType;
+use super::guard::Way;
+use super::layout::uuid;
 use super::resolve::find_by_key;
+use super::statements::Find;
 use super::working_set::WorkingSet;
 use crate::error::Failure;
-use crate::pg::array;
-use crate::pg::spi::{Access, Rows};
+use crate::pg::spi::{Access, Rows, Statement};
+use crate::pg::{PgError, array};
 
 /// What became of the entities that were written.
 #[derive(Default)]
 pub struct Written<'a> {
     /// Of entities whose row has another id than was expected: the id it has.
     pub ids: HashMap<usize, &'a str>,
-    /// Entities that were expected to be created, but another session came first.
-    pub overtaken: Vec<usize>,
+    /// Entities that were created.
+    pub created: HashSet<usize>,
     /// Entities that were there and stayed as they were: another session had made the change,
     /// or a trigger of the table kept it from being made.
     pub untouched: HashSet<usize>,
 }
 
-/// Writes what has changed. `now` is a timestamptz.
+impl<'a> Written<'a> {
+    /// The id of an entity that was written.
+    pub fn id(&self, entities: &WorkingSet<'a>, index: usize) -> &'a str {
+        self.ids.get(&index).copied().unwrap_or(entities.entities[index].id)
+    }
+}
+
+/// Writes what has changed, and deletes softly. `now` is a timestamptz.
 pub fn write<'a>(
     entities: &WorkingSet<'a>,
     now: Datum,
     arena: &'a Bump,
 ) -> Result<Written<'a>, Stop> {
     let mut written = Written::default();
-    let mut order: Vec<usize> = (0..entities.types.len()).collect();
-    order.sort_by_key(|ty| entities.types[*ty].table.to_u32());
-    for ty in order {
-        let table = Table { entities, ty: &entities.types[ty], now, arena };
-        let mut by_id = Vec::new();
+    for ty in order(entities) {
+        let table = Table::new(entities, ty, now, arena);
+        let (mut by_id, mut new) = (Vec::new(), Vec::new());
         let mut by_set: Vec<Vec<Keyed<'a>>> =
             table.ty.key_sets.iter().map(|_| Vec::new()).collect();
         let of_table = |entity: &Entity<'_>| entity.ty == ty && entity.write;
         for (index, entity) in entities.entities.iter().enumerate().filter(|(_, e)| of_table(e)) {
-            match entities.key_to_write(entity) {
-                Some((set, key)) => by_set[set].push(Keyed { index, key }),
-                None if entity.is_changed => by_id.push(index),
-                None => {}
+            match entities.way(entity) {
+                Way::ByKey(set, key) => by_set[set].push(Keyed { index, key }),
+                Way::Insert => new.push(index),
+                Way::ById if entity.is_changed => by_id.push(index),
+                Way::ById => {}
             }
         }
         table.update_by_id(by_id, &mut written)?;
+        table.insert_new(new, &mut written)?;
         for (set, rows) in by_set.into_iter().enumerate() {
             table.insert(set, rows, &mut written)?;
         }
+        table.delete(&mut written)?;
     }
     relink(entities, &written, arena)?;
     Ok(written)
 }
 
-struct Table<'t, 'a> {
+/// The types in the order in which every session writes them.
+pub fn order(entities: &WorkingSet<'_>) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..entities.types.len()).collect();
+    order.sort_by_key(|ty| entities.types[*ty].table.to_u32());
+    order
+}
+
+/// One table and what is to become of its rows.
+pub struct Table<'t, 'a> {
     entities: &'t WorkingSet<'a>,
+    of: usize,
     ty: &'t EntityType,
     now: Datum,
     arena: &'a Bump,
@@ -79,7 +100,16 @@ struct Keyed<'a> {
     key: Key<'a>,
 }
 
-impl<'a> Table<'_, 'a> {
+impl<'t, 'a> Table<'t, 'a> {
+    pub fn new(
+        entities: &'t WorkingSet<'a>,
+        of: usize,
+        now: Datum,
+        arena: &'a Bump,
+    ) -> Table<'t, 'a> {
+        Table { entities, of, ty: &entities.types[of], now, arena }
+    }
+
     fn update_by_id(&self, mut rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
         if rows.is_empty() {
             return Ok(());
@@ -113,6 +143,99 @@ impl<'a> Table<'_, 'a> {
             written.untouched.insert(index);
         }
         Ok(())
+    }
+
+    /// Creates entities that no other session can be creating too.
+    fn insert_new(&self, mut rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let entity = |index: &usize| &self.entities.entities[*index];
+        rows.sort_by_key(|index| entity(index).id);
+        let attributes: Vec<std::borrow::Cow<'a, [u8]>> =
+            rows.iter().map(|index| as_new(entity(index))).collect::<Result<_, _>>()?;
+        let arguments = [
+            array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id))),
+            array::of_jsonb(self.arena, attributes.iter().map(|bytes| &**bytes)),
+            array::of_bool(self.arena, rows.iter().map(|index| entity(index).stub)),
+            self.now,
+        ];
+        let returned = self.ty.insert_new()?.execute(&arguments, Access::Write)?;
+        if returned.len() < rows.len() {
+            return Err(self.not_written().into());
+        }
+        written.created.extend(rows);
+        Ok(())
+    }
+
+    /// Deletes entities softly.
+    fn delete(&self, written: &mut Written<'a>) -> Result<(), Stop> {
+        for (set, rows) in self.removed(Removal::Delete).into_iter().enumerate() {
+            let ids = rows.iter().map(|row| written.id(self.entities, row.index));
+            let ids: Vec<&str> = ids.collect();
+            self.by_key(set, &rows, &ids, written, |arguments| {
+                arguments.push(self.now);
+                self.ty.delete_by_key(set)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Purges entities; returns the ids of those that were there.
+    pub fn purge(&self, written: &mut Written<'a>) -> Result<Vec<&'a str>, Stop> {
+        let mut purged = Vec::new();
+        for (set, rows) in self.removed(Removal::Purge).into_iter().enumerate() {
+            let ids = rows.iter().map(|row| written.id(self.entities, row.index));
+            let ids: Vec<&str> = ids.collect();
+            purged.extend(self.by_key(set, &rows, &ids, written, |_| self.ty.purge_by_key(set))?);
+        }
+        Ok(purged)
+    }
+
+    /// The entities to be removed, by the key set they were found by, in the order of their keys.
+    fn removed(&self, how: Removal) -> Vec<Vec<Keyed<'a>>> {
+        let mut by_set: Vec<Vec<Keyed<'a>>> = self.ty.key_sets.iter().map(|_| Vec::new()).collect();
+        for (index, entity) in self.entities.entities.iter().enumerate() {
+            if let Some((removal, set, key)) = entity.removal
+                && (removal, entity.ty) == (how, self.of)
+            {
+                by_set[set].push(Keyed { index, key });
+            }
+        }
+        by_set.iter_mut().for_each(|rows| rows.sort_by_key(|row| row.key));
+        by_set
+    }
+
+    /// Executes a statement on rows that are to have their keys still. Returns the ids of those
+    /// that have; the others another session has changed, so that nothing happens to them.
+    fn by_key(
+        &self,
+        set: usize,
+        rows: &[Keyed<'a>],
+        ids: &[&'a str],
+        written: &mut Written<'a>,
+        statement: impl FnOnce(&mut Vec<Datum>) -> Result<std::rc::Rc<Statement>, PgError>,
+    ) -> Result<Vec<&'a str>, Failure> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut arguments = vec![self.ty.layout.ids(self.arena, ids.iter().copied())];
+        arguments.extend(
+            (0..self.ty.key_sets[set].attributes.len()).map(|column| {
+                array::of_text(self.arena, rows.iter().map(move |row| row.key[column]))
+            }),
+        );
+        let found = statement(&mut arguments)?.execute(&arguments, Access::Write)?;
+        let found = found
+            .iter()
+            .filter_map(|row| self.ty.layout.id(&row, 1, self.arena).transpose())
+            .collect::<Result<HashSet<&'a str>, _>>()?;
+        for (row, id) in rows.iter().zip(ids) {
+            if !found.contains(id) {
+                written.untouched.insert(row.index);
+            }
+        }
+        Ok(found.into_iter().collect())
     }
 
     fn insert(
@@ -161,8 +284,8 @@ impl<'a> Table<'_, 'a> {
             if *id != entity(row).id {
                 written.ids.insert(row.index, id);
             }
-            if entity(row).is_new && uuid(id) != proposed {
-                written.overtaken.push(row.index);
+            if uuid(id) == proposed {
+                written.created.insert(row.index);
             }
         }
         Ok(())
@@ -215,18 +338,19 @@ impl<'a> Table<'_, 'a> {
             ids.insert(row.key, row.id);
         }
         if keys.iter().any(|key| !ids.contains_key(key)) {
-            let message = format!(
-                "an entity of \"{}\" exists that this role cannot see, or a trigger of its table \
-                 kept it from being written",
-                self.ty.slug
-            );
-            return Err(Failure::from(
-                Error::new(Code::EntityReferenceNotFound, message)
-                    .hint("Look at the table's row-level security policies and triggers."),
-            )
-            .into());
+            return Err(self.not_written().into());
         }
         Ok(())
+    }
+
+    fn not_written(&self) -> Error {
+        let message = format!(
+            "an entity of \"{}\" exists that this role cannot see, or a trigger of its table \
+             kept it from being written",
+            self.ty.slug
+        );
+        Error::new(Code::EntityReferenceNotFound, message)
+            .hint("Look at the table's row-level security policies and triggers.")
     }
 }
 
@@ -264,8 +388,7 @@ fn relink<'a>(
     if written.ids.is_empty() {
         return Ok(());
     }
-    let id_of =
-        |index: usize| written.ids.get(&index).copied().unwrap_or(entities.entities[index].id);
+    let id_of = |index: usize| written.id(entities, index);
     let map =
         written.ids.iter().map(|(index, id)| (entities.entities[*index].id, Value::String(id)));
     let map = encode(&erp_engine::map::members(&map.collect::<Vec<_>>())).map_err(Failure::from)?;
@@ -288,8 +411,4 @@ fn relink<'a>(
         }
     }
     Ok(())
-}
-
-fn uuid(id: &str) -> Uuid {
-    Uuid::parse_str(id).expect("ids of managed tables are uuids")
 }

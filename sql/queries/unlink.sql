@@ -1,0 +1,4 @@
+-- Takes the items that name one of the ids $2 (a jsonb array) out of the relations of $1.
+UPDATE {table} AS t
+SET {sets}
+WHERE t.{id_column} OPERATOR(pg_catalog.=) ANY ($1::{id_type}[])

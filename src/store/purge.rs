@@ -1,0 +1,52 @@
+//! Emptying the recycle bin: entities that were deleted softly long ago are purged, batch by batch.
+
+use bumpalo::Bump;
+use pgrx::pg_sys::Datum;
+
+use super::entity_type::{EntityType, slugs};
+use super::guard::purge_lock;
+use super::remove::{purge_by_id, unlink};
+use crate::error::Failure;
+use crate::pg::spi::Access;
+use crate::pg::{interrupt, lock};
+
+/// Entities that are purged together.
+const BATCH: usize = 1_000;
+
+/// Purges entities that were deleted before `before` (a timestamptz), at most `most`. Returns how
+/// many.
+pub fn purge_deleted(before: Datum, most: usize, now: Datum) -> Result<usize, Failure> {
+    let arena = Bump::new();
+    let mut types = Vec::new();
+    for slug in slugs(&arena)? {
+        types.extend(EntityType::find(slug)?.filter(|ty| ty.layout.deleted_at.is_some()));
+    }
+    types.sort_by_key(|ty| ty.table.to_u32());
+    let mut purged = 0;
+    for ty in types {
+        while purged < most {
+            let done = batch(&ty, before, BATCH.min(most - purged), now)?;
+            if done == 0 {
+                break;
+            }
+            purged += done;
+        }
+    }
+    Ok(purged)
+}
+
+fn batch(ty: &EntityType, before: Datum, most: usize, now: Datum) -> Result<usize, Failure> {
+    interrupt::check()?;
+    let arena = Bump::new();
+    // Nobody makes a link to them while they go.
+    let ((table, key), group) = purge_lock(ty);
+    lock::acquire(table, key, group)?;
+    let rows = ty.purge_deleted()?.execute(&[before, Datum::from(most as i64)], Access::Write)?;
+    let ids = rows
+        .iter()
+        .filter_map(|row| ty.layout.id(&row, 1, &arena).transpose())
+        .collect::<Result<Vec<&str>, _>>()?;
+    purge_by_id(ty, &ids, &arena)?;
+    unlink(&ty.slug, &ids, now, &arena)?;
+    Ok(ids.len())
+}

@@ -1,0 +1,256 @@
+//! What goes when an event has been written: the entities it purges, with the items of relations
+//! that name them, and those in the scope of a prune that it did not upsert.
+
+use bumpalo::Bump;
+use erp_engine::error::{Code, Error};
+use erp_engine::jsonb::{Tree, Value, encode};
+use erp_engine::mapping::Mode;
+use erp_engine::merge::relation_items;
+use hashbrown::HashSet;
+use pgrx::pg_sys::Datum;
+
+use super::apply::Stop;
+use super::entity::{Action, Outcome, Removal};
+use super::entity_type::{EntityType, slugs};
+use super::request::{PruneRequest, Request, ScopeRequest};
+use super::working_set::WorkingSet;
+use super::write::{Table, Written, order};
+use crate::error::Failure;
+use crate::pg::array;
+use crate::pg::spi::Access;
+
+/// An entity in the scope of a prune.
+pub struct InScope<'a> {
+    pub ty: usize,
+    pub id: &'a str,
+    pub removal: Removal,
+    attributes: Option<Value<'a>>,
+    /// The attributes that identify it for the entry.
+    unique_ids: &'a [String],
+}
+
+/// How the entities of a scope are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// To be removed: locked.
+    Lock,
+    /// To be shown.
+    Read,
+}
+
+/// Removes what one event removes. `most` is the number of entities that it may remove at most.
+pub fn remove<'a>(
+    request: &Request<'a>,
+    entities: &mut WorkingSet<'a>,
+    outcomes: &mut Vec<Outcome<'a>>,
+    written: &mut Written<'a>,
+    most: Option<usize>,
+    now: Datum,
+    arena: &'a Bump,
+) -> Result<(), Stop> {
+    let pruned = in_scope(request, entities, outcomes, written, Look::Lock, arena)?;
+    let explicit = outcomes.iter().filter(|outcome| outcome.action == Action::Purged).count();
+    check_number(explicit + pruned.len(), most)?;
+    let mut purged: Vec<(usize, Vec<&'a str>)> = Vec::new();
+    // Those that refer to others go before them.
+    for ty in order(entities).into_iter().rev() {
+        let mut gone = Table::new(entities, ty, now, arena).purge(written)?;
+        let ids = |removal| {
+            let of_kind = |entity: &&InScope<'_>| (entity.ty, entity.removal) == (ty, removal);
+            pruned.iter().filter(of_kind).map(|entity| entity.id).collect::<Vec<&'a str>>()
+        };
+        delete_by_id(&entities.types[ty], &ids(Removal::Delete), now, arena)?;
+        let by_prune = ids(Removal::Purge);
+        purge_by_id(&entities.types[ty], &by_prune, arena)?;
+        gone.extend(by_prune);
+        purged.push((ty, gone));
+    }
+    for (ty, ids) in purged {
+        unlink(&entities.types[ty].slug, &ids, now, arena)?;
+    }
+    outcomes.extend(pruned.into_iter().map(|entity| entity.outcome(entities)));
+    Ok(())
+}
+
+/// Error: `PRUNE_LIMIT_EXCEEDED`.
+pub fn check_number(number: usize, most: Option<usize>) -> Result<(), Error> {
+    match most {
+        Some(most) if number > most => {
+            let message = format!("the event would remove {number} entities, {most} are allowed");
+            Err(Error::new(Code::PruneLimitExceeded, message).hint(format!(
+                "See which they are with erp_simulate. If they are to go: SET \
+                 erp_toolkit.max_prune = {number};"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The entities that the event's prunes remove.
+pub fn in_scope<'a>(
+    request: &Request<'a>,
+    entities: &WorkingSet<'a>,
+    outcomes: &[Outcome<'a>],
+    written: &Written<'a>,
+    look: Look,
+    arena: &'a Bump,
+) -> Result<Vec<InScope<'a>>, Failure> {
+    let mut found: Vec<InScope<'a>> = Vec::new();
+    for prune in &request.prunes {
+        let mut known: HashSet<&str> = outcomes
+            .iter()
+            .filter(|outcome| entities.entities[outcome.entity].ty == prune.ty)
+            .map(|outcome| written.id(entities, outcome.entity))
+            .collect();
+        known.extend(found.iter().filter(|other| other.ty == prune.ty).map(|other| other.id));
+        found.extend(one_scope(prune, entities, written, &known, look, arena)?);
+    }
+    Ok(found)
+}
+
+fn one_scope<'a>(
+    prune: &PruneRequest<'a>,
+    entities: &WorkingSet<'a>,
+    written: &Written<'a>,
+    known: &HashSet<&str>,
+    look: Look,
+    arena: &'a Bump,
+) -> Result<Vec<InScope<'a>>, Failure> {
+    let ty = &entities.types[prune.ty];
+    let removal = match prune.entity.mode {
+        Mode::UpsertPruneScopePurge => Removal::Purge,
+        _ => Removal::Delete,
+    };
+    let (only_live, lock) = (removal == Removal::Delete, look == Look::Lock);
+    let rows = match prune.scope {
+        ScopeRequest::Matching { set, key } => {
+            // All of them are read: those to keep are few, and often the same.
+            let mut arguments = vec![ty.layout.ids(arena, known.iter().copied())];
+            for text in key {
+                arguments.push(crate::jsonb::datum(text.as_bytes())?);
+            }
+            ty.scope_by_key(set, only_live, lock)?.execute(&arguments, access(look))?
+        }
+        ScopeRequest::Related { anchor } => {
+            let Some(anchor) = entities.find(anchor)? else { return Ok(Vec::new()) };
+            let slug = &entities.types[entities.entities[anchor].ty].slug;
+            let anchor_id = written.id(entities, anchor);
+            let listed = listed(entities, anchor, ty, arena);
+            let mut candidates = linking(ty, slug, &[anchor_id], access(look), arena)?;
+            candidates.extend(&listed);
+            candidates.retain(|id| !known.contains(id));
+            if candidates.is_empty() {
+                return Ok(Vec::new());
+            }
+            let arguments = [
+                ty.layout.ids(arena, candidates.iter().copied()),
+                ty.layout.ids(arena, listed.iter().copied()),
+                crate::jsonb::datum(anchor_id.as_bytes())?,
+            ];
+            ty.scope_by_link(slug, only_live, lock)?.execute(&arguments, access(look))?
+        }
+    };
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows.iter() {
+        let Some(id) = ty.layout.id(&row, 1, arena)? else { continue };
+        let attributes = row.jsonb(2, arena)?;
+        let unique_ids = &prune.entity.unique_ids;
+        found.push(InScope { ty: prune.ty, id, removal, attributes, unique_ids });
+    }
+    Ok(found)
+}
+
+fn access(look: Look) -> Access {
+    if look == Look::Lock { Access::Write } else { Access::Read }
+}
+
+/// The entities of `ty` that the anchor's relations named before the event.
+fn listed<'a>(
+    entities: &WorkingSet<'a>,
+    anchor: usize,
+    ty: &EntityType,
+    arena: &'a Bump,
+) -> Vec<&'a str> {
+    let attributes = entities.entities[anchor].row_attributes;
+    let values = attributes.map(|attributes| attributes.iter()).into_iter().flatten();
+    let items = values.flat_map(|(_, value)| relation_items(value).unwrap_or_default());
+    items
+        .filter_map(|item| {
+            let item = item.as_object()?;
+            let is_of_type = item.get("_schema")?.as_str()? == ty.slug;
+            let id = item.get("entity_id")?.as_str()?;
+            is_of_type.then(|| ty.layout.canonical_id(id, arena)).flatten()
+        })
+        .collect()
+}
+
+impl<'a> InScope<'a> {
+    /// The outcome of its removal, for which it joins the entities of the chunk.
+    pub fn outcome(self, entities: &mut WorkingSet<'a>) -> Outcome<'a> {
+        let attributes = self.attributes.and_then(Value::as_object);
+        let identifiers = self
+            .unique_ids
+            .iter()
+            .filter_map(|name| Some((name.as_str(), attributes?.get(name)?)))
+            .collect();
+        let entity = entities.add_removed(self.ty, self.id, attributes, self.removal);
+        Outcome { entity, action: self.removal.action(), identifiers }
+    }
+}
+
+/// The entities of `ty` that link to one of `target` with these ids.
+fn linking<'a>(
+    ty: &EntityType,
+    target: &str,
+    ids: &[&str],
+    access: Access,
+    arena: &'a Bump,
+) -> Result<Vec<&'a str>, Failure> {
+    let argument = array::of_text(arena, ids.iter().copied());
+    let rows = ty.linking(target)?.execute(&[argument], access)?;
+    let mut found = rows
+        .iter()
+        .filter_map(|row| ty.layout.id(&row, 1, arena).transpose())
+        .collect::<Result<Vec<&'a str>, _>>()?;
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn delete_by_id(ty: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
+    if !ids.is_empty() {
+        let arguments = [ty.layout.ids(arena, ids.iter().copied()), now];
+        ty.delete_by_id()?.execute(&arguments, Access::Write)?;
+    }
+    Ok(())
+}
+
+/// Purges the entities of a type with these ids, whose rows are locked.
+pub fn purge_by_id(ty: &EntityType, ids: &[&str], arena: &Bump) -> Result<(), Failure> {
+    if !ids.is_empty() {
+        let argument = ty.layout.ids(arena, ids.iter().copied());
+        ty.purge_by_id()?.execute(&[argument], Access::Write)?;
+    }
+    Ok(())
+}
+
+/// Takes the items that name entities of `target` with these ids out of all relations.
+pub fn unlink(target: &str, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let list = ids.iter().map(|id| Value::String(id).into()).collect();
+    let list = crate::jsonb::datum(&encode(&Tree::Array(list))?)?;
+    for slug in slugs(arena)? {
+        let Some(ty) = EntityType::find(slug)? else { continue };
+        if !ty.layout.has_links() {
+            continue;
+        }
+        let found = linking(&ty, target, ids, Access::Write, arena)?;
+        if !found.is_empty() {
+            let arguments = [ty.layout.ids(arena, found.iter().copied()), list, now];
+            ty.unlink()?.execute(&arguments, Access::Write)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,456 @@
+//! The statements of an entity type: their text, parameters and columns. Each is prepared once
+//! and kept with the type, or with the key set that it is about.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use pgrx::pg_sys::{self, Oid};
+
+use super::entity_type::{EntityType, KeyColumn, KeySet};
+use super::layout::literal;
+use crate::pg::PgError;
+use crate::pg::spi::{Planning, Statement};
+
+/// A statement that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Query {
+    FindById,
+    FindByKey(Find),
+    UpdateById,
+    /// Entities, or stubs, that a unique index guards.
+    Insert,
+    /// Entities that none guards.
+    InsertNew,
+    Relink,
+    DeleteByKey,
+    DeleteById,
+    PurgeByKey,
+    PurgeById,
+    PurgeDeleted,
+    /// Entities that link to one of the type so named.
+    Linking(String),
+    Unlink,
+    ScopeByLink {
+        anchor: String,
+        only_live: bool,
+        lock: bool,
+    },
+    ScopeByKey {
+        only_live: bool,
+        lock: bool,
+    },
+}
+
+/// What to look for by a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Find {
+    /// Entities, to link to.
+    Entities,
+    /// Entities with their attributes, to change.
+    WithAttributes,
+    /// Stubs with their attributes, to complete.
+    Stubs,
+}
+
+/// Statements that are kept.
+pub type Kept = RefCell<HashMap<Query, Rc<Statement>>>;
+
+/// The arrays of rows to be written, and the time.
+const ROWS: [Oid; 4] =
+    [pg_sys::UUIDARRAYOID, pg_sys::JSONBARRAYOID, pg_sys::BOOLARRAYOID, pg_sys::TIMESTAMPTZOID];
+
+impl EntityType {
+    /// `(attribute text, key text, …)` → id, attributes, created, updated and deleted time of the
+    /// entities that have all the keys. Attributes that are no identifiers are compared one by
+    /// one.
+    pub fn find_by_identifiers(&self, attributes: &[&str]) -> Result<Rc<Statement>, PgError> {
+        let matches = attributes.iter().enumerate().map(|(i, attribute)| {
+            let (name, key) = (2 * i + 1, 2 * i + 2);
+            match self.column_of(attribute) {
+                Some(column) => column.matches(&format!("${key}")),
+                None => format!(
+                    "erp._identifier({} OPERATOR(pg_catalog.->) ${name}) \
+                     OPERATOR(pg_catalog.=) ${key}",
+                    self.layout.attributes()
+                ),
+            }
+        });
+        let matches: Vec<String> = std::iter::once("true".to_owned()).chain(matches).collect();
+        let time = |column: &Option<String>| match column {
+            Some(name) => format!("t.{name}::pg_catalog.timestamptz"),
+            None => "NULL::pg_catalog.timestamptz".to_owned(),
+        };
+        let text = self.fill(
+            include_str!("../../sql/queries/find.sql"),
+            &[
+                ("{match}", matches.join(" AND ")),
+                ("{created_at}", time(&self.layout.created_at)),
+                ("{updated_at}", time(&self.layout.updated_at)),
+                ("{deleted_at}", time(&self.layout.deleted_at)),
+            ],
+        );
+        let time = pg_sys::TIMESTAMPTZOID;
+        let columns = [pg_sys::TEXTOID, pg_sys::JSONBOID, time, time, time];
+        let types = vec![pg_sys::TEXTOID; 2 * attributes.len()];
+        Statement::prepare(&text, &types, &columns, Planning::ByIndex)
+    }
+
+    /// `(ids)` → id of those there are.
+    pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        self.kept(Query::FindById, &[ids], &[id], Planning::ByIndex, || {
+            self.fill(include_str!("../../sql/queries/find_by_id.sql"), &[])
+        })
+    }
+
+    /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz)` → id of those written.
+    pub fn update_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        self.kept(Query::UpdateById, &ROWS, &[pg_sys::UUIDOID], Planning::ByIndex, || {
+            self.fill(include_str!("../../sql/queries/update_by_id.sql"), &[])
+        })
+    }
+
+    /// `(ids uuid[], map jsonb)`.
+    pub fn relink(&self) -> Result<Rc<Statement>, PgError> {
+        let types = [pg_sys::UUIDARRAYOID, pg_sys::JSONBOID];
+        self.kept(Query::Relink, &types, &[], Planning::ByIndex, || {
+            self.fill(include_str!("../../sql/queries/relink.sql"), &[])
+        })
+    }
+
+    /// `(key text[], …)` → position of the key from 1, id, stub, is deleted, attributes.
+    pub fn find_by_key(&self, set: usize, find: Find) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let types = vec![pg_sys::TEXTARRAYOID; set.columns.len()];
+        let (id, _) = self.layout.id_types();
+        let columns = [pg_sys::INT8OID, id, pg_sys::BOOLOID, pg_sys::BOOLOID, pg_sys::JSONBOID];
+        self.kept_with(set, Query::FindByKey(find), &types, &columns, || {
+            let mut matches = set.matches("k.k");
+            if find == Find::Stubs {
+                matches.push_str(&format!(" AND {}", self.layout.is_stub()));
+            }
+            let attributes = match find {
+                Find::Entities => "NULL::pg_catalog.jsonb".to_owned(),
+                Find::WithAttributes | Find::Stubs => self.layout.attributes(),
+            };
+            let pick = match set.is_unique {
+                true => "LIMIT 1".to_owned(),
+                false => {
+                    format!("ORDER BY {}, t.{} LIMIT 100", self.layout.is_deleted(), self.layout.id)
+                }
+            };
+            let template = match set.is_indexed {
+                true => include_str!("../../sql/queries/find_by_key.sql"),
+                false => include_str!("../../sql/queries/scan_by_key.sql"),
+            };
+            let values = [
+                ("{keys}", set.parameters(1)),
+                ("{names}", set.names()),
+                ("{attributes}", attributes),
+                ("{match}", matches),
+                ("{pick}", pick),
+            ];
+            self.fill(template, &values)
+        })
+    }
+
+    /// `(ids uuid[], attributes jsonb[], stub boolean[], now timestamptz [, patches jsonb])` →
+    /// id and key of those written. Without the patches for a set that is not unique.
+    pub fn insert(&self, set: usize) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let (template, types) = match set.is_unique {
+            true => (
+                include_str!("../../sql/queries/upsert.sql"),
+                [&ROWS[..], &[pg_sys::JSONBOID]].concat(),
+            ),
+            false => (include_str!("../../sql/queries/insert_stubs.sql"), ROWS.to_vec()),
+        };
+        let mut columns = vec![pg_sys::TEXTOID; 1 + set.columns.len()];
+        columns[0] = pg_sys::UUIDOID;
+        self.kept_with(set, Query::Insert, &types, &columns, || {
+            let names: Vec<&str> = set.columns.iter().filter_map(KeyColumn::name).collect();
+            let returned: Vec<String> = names.iter().map(|name| format!("t.{name}")).collect();
+            self.fill(
+                template,
+                &[("{columns}", names.join(", ")), ("{returned}", returned.join(", "))],
+            )
+        })
+    }
+
+    /// `(ids uuid[], attributes jsonb[], stub boolean[], now timestamptz)` → id of those written.
+    pub fn insert_new(&self) -> Result<Rc<Statement>, PgError> {
+        self.kept(Query::InsertNew, &ROWS, &[pg_sys::UUIDOID], Planning::ByIndex, || {
+            self.fill(include_str!("../../sql/queries/insert_new.sql"), &[])
+        })
+    }
+
+    /// `(ids, key text[], …, now timestamptz)` → id of those deleted.
+    pub fn delete_by_key(&self, set: usize) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let mut types = self.ids_and_keys(set);
+        types.push(pg_sys::TIMESTAMPTZOID);
+        let (id, _) = self.layout.id_types();
+        self.kept_with(set, Query::DeleteByKey, &types, &[id], || {
+            let sets = self.deletion(types.len());
+            self.by_key(set, include_str!("../../sql/queries/delete_softly.sql"), sets)
+        })
+    }
+
+    /// `(ids, key text[], …)` → id of those purged.
+    pub fn purge_by_key(&self, set: usize) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let (id, _) = self.layout.id_types();
+        self.kept_with(set, Query::PurgeByKey, &self.ids_and_keys(set), &[id], || {
+            self.by_key(set, include_str!("../../sql/queries/purge_by_key.sql"), String::new())
+        })
+    }
+
+    fn ids_and_keys(&self, set: &KeySet) -> Vec<Oid> {
+        let mut types = vec![pg_sys::TEXTARRAYOID; 1 + set.columns.len()];
+        types[0] = self.layout.id_types().1;
+        types
+    }
+
+    fn by_key(&self, set: &KeySet, template: &str, sets: String) -> String {
+        let values = [
+            ("{keys}", set.parameters(2)),
+            ("{names}", set.names()),
+            ("{match}", set.matches("k.k")),
+            ("{sets}", sets),
+        ];
+        self.fill(template, &values)
+    }
+
+    /// `(ids, now timestamptz)` → id of those deleted.
+    pub fn delete_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        let types = [ids, pg_sys::TIMESTAMPTZOID];
+        self.kept(Query::DeleteById, &types, &[id], Planning::ByIndex, || {
+            self.fill(
+                include_str!("../../sql/queries/delete_by_id.sql"),
+                &[("{sets}", self.deletion(2))],
+            )
+        })
+    }
+
+    /// `(ids)` → id of those purged.
+    pub fn purge_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        self.kept(Query::PurgeById, &[ids], &[id], Planning::ByIndex, || {
+            self.fill(include_str!("../../sql/queries/purge_by_id.sql"), &[])
+        })
+    }
+
+    /// `(before timestamptz, most bigint)` → id of those deleted before, locked.
+    pub fn purge_deleted(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, _) = self.layout.id_types();
+        let types = [pg_sys::TIMESTAMPTZOID, pg_sys::INT8OID];
+        self.kept(Query::PurgeDeleted, &types, &[id], Planning::ByIndex, || {
+            let deleted = self.layout.deleted_at.clone().unwrap_or_default();
+            self.fill(
+                include_str!("../../sql/queries/purge_deleted.sql"),
+                &[("{deleted_column}", deleted)],
+            )
+        })
+    }
+
+    /// `(ids text[])` → id of the entities that link to one of `target` with these ids.
+    pub fn linking(&self, target: &str) -> Result<Rc<Statement>, PgError> {
+        let (id, _) = self.layout.id_types();
+        let types = [pg_sys::TEXTARRAYOID];
+        self.kept(Query::Linking(target.to_owned()), &types, &[id], Planning::ByAnyIndex, || {
+            self.fill(
+                include_str!("../../sql/queries/find_linking.sql"),
+                &[("{links_to}", self.layout.links_to("k.id"))],
+            )
+        })
+    }
+
+    /// `(ids, ids of the targets jsonb, now timestamptz)`.
+    pub fn unlink(&self) -> Result<Rc<Statement>, PgError> {
+        let (_, ids) = self.layout.id_types();
+        let types = [ids, pg_sys::JSONBOID, pg_sys::TIMESTAMPTZOID];
+        self.kept(Query::Unlink, &types, &[], Planning::ByIndex, || {
+            let attributes = self.layout.attributes.clone().unwrap_or_default();
+            let mut sets = vec![format!("{attributes} = erp._unlink(t.{attributes}, $2)")];
+            sets.extend(self.layout.updated_at.as_ref().map(|name| format!("{name} = $3")));
+            self.fill(include_str!("../../sql/queries/unlink.sql"), &[("{sets}", sets.join(", "))])
+        })
+    }
+
+    /// `(candidates, listed, anchor text)` → id, attributes of the candidates that the anchor
+    /// lists or that link to it.
+    pub fn scope_by_link(
+        &self,
+        anchor: &str,
+        only_live: bool,
+        lock: bool,
+    ) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        let query = Query::ScopeByLink { anchor: anchor.to_owned(), only_live, lock };
+        let types = [ids, ids, pg_sys::TEXTOID];
+        self.kept(query, &types, &[id, pg_sys::JSONBOID], Planning::ByIndex, || {
+            let values = [
+                ("{links_to}", self.layout.links_to("$3")),
+                ("{live}", self.live(only_live)),
+                ("{lock}", for_update(lock)),
+            ];
+            self.fill(include_str!("../../sql/queries/scope_by_link.sql"), &values)
+        })
+    }
+
+    /// `(excepted ids, key text, …)` → id, attributes.
+    pub fn scope_by_key(
+        &self,
+        set: usize,
+        only_live: bool,
+        lock: bool,
+    ) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let (id, ids) = self.layout.id_types();
+        let mut types = vec![pg_sys::TEXTOID; 1 + set.columns.len()];
+        types[0] = ids;
+        let query = Query::ScopeByKey { only_live, lock };
+        self.kept_with(set, query, &types, &[id, pg_sys::JSONBOID], || {
+            let matches =
+                set.columns.iter().zip(2..).map(|(column, n)| column.matches(&format!("${n}")));
+            let values = [
+                ("{match}", matches.collect::<Vec<_>>().join(" AND ")),
+                ("{live}", self.live(only_live)),
+                ("{lock}", for_update(lock)),
+            ];
+            self.fill(include_str!("../../sql/queries/scope_by_key.sql"), &values)
+        })
+    }
+
+    fn live(&self, only_live: bool) -> String {
+        match only_live {
+            true => format!("NOT ({})", self.layout.is_deleted()),
+            false => "true".to_owned(),
+        }
+    }
+
+    /// What a soft deletion sets; the time is parameter `now`.
+    fn deletion(&self, now: usize) -> String {
+        let times = [&self.layout.deleted_at, &self.layout.updated_at];
+        let sets = times.into_iter().flatten().map(|name| format!("{name} = ${now}"));
+        sets.collect::<Vec<_>>().join(", ")
+    }
+
+    fn kept(
+        &self,
+        query: Query,
+        types: &[Oid],
+        columns: &[Oid],
+        planning: Planning,
+        text: impl FnOnce() -> String,
+    ) -> Result<Rc<Statement>, PgError> {
+        kept(&self.statements, query, types, columns, planning, text)
+    }
+
+    fn kept_with(
+        &self,
+        set: &KeySet,
+        query: Query,
+        types: &[Oid],
+        columns: &[Oid],
+        text: impl FnOnce() -> String,
+    ) -> Result<Rc<Statement>, PgError> {
+        let planning = if set.is_indexed { Planning::ByIndex } else { Planning::Free };
+        kept(&set.statements, query, types, columns, planning, text)
+    }
+
+    /// A statement of `sql/queries`, its places filled in one pass: a name may look like one.
+    fn fill(&self, template: &str, values: &[(&str, String)]) -> String {
+        let layout = &self.layout;
+        let own = [
+            ("{table}", self.name.clone()),
+            ("{id}", layout.id_result()),
+            ("{id_column}", layout.id.clone()),
+            ("{id_type}", layout.id_type().to_owned()),
+            ("{k.id}", layout.id_given("k.id")),
+            ("{is_stub}", layout.is_stub()),
+            ("{is_deleted}", layout.is_deleted()),
+            ("{attributes}", layout.attributes()),
+            ("{deleted_column}", layout.deleted_at.clone().unwrap_or_default()),
+        ];
+        let given = values.iter().map(|(place, value)| (*place, value.as_str()));
+        let places: Vec<(&str, &str)> =
+            given.chain(own.iter().map(|(place, value)| (*place, value.as_str()))).collect();
+        // Errors show the statement; its comments are for its readers here.
+        let lines: Vec<&str> = template.lines().filter(|line| !line.starts_with("--")).collect();
+        let (mut text, mut rest) = (String::new(), &*lines.join("\n"));
+        while let Some(at) = rest.find('{') {
+            text.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let (place, value) = places
+                .iter()
+                .find(|(place, _)| rest.starts_with(place))
+                .expect("a place in a statement has a value");
+            text.push_str(value);
+            rest = &rest[place.len()..];
+        }
+        text + rest
+    }
+}
+
+fn for_update(lock: bool) -> String {
+    if lock { "FOR UPDATE".to_owned() } else { String::new() }
+}
+
+fn kept(
+    slots: &Kept,
+    query: Query,
+    types: &[Oid],
+    columns: &[Oid],
+    planning: Planning,
+    text: impl FnOnce() -> String,
+) -> Result<Rc<Statement>, PgError> {
+    if let Some(statement) = slots.borrow().get(&query) {
+        return Ok(statement.clone());
+    }
+    let statement = Statement::prepare(&text(), types, columns, planning)?;
+    slots.borrow_mut().insert(query, statement.clone());
+    Ok(statement)
+}
+
+impl KeySet {
+    /// The arrays of keys, which begin at parameter `first`.
+    fn parameters(&self, first: usize) -> String {
+        let arrays =
+            (first..first + self.columns.len()).map(|n| format!("pg_catalog.unnest(${n})"));
+        arrays.collect::<Vec<_>>().join(", ")
+    }
+
+    fn names(&self) -> String {
+        (0..self.columns.len()).map(|i| format!("k{i}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The row `t` has the key whose texts are `prefix` and a number.
+    fn matches(&self, prefix: &str) -> String {
+        let each = self.columns.iter().enumerate();
+        let matches = each.map(|(i, column)| column.matches(&format!("{prefix}{i}")));
+        matches.collect::<Vec<_>>().join(" AND ")
+    }
+}
+
+impl KeyColumn {
+    /// The row `t` has the identifier whose text is `key`.
+    fn matches(&self, key: &str) -> String {
+        match self {
+            KeyColumn::Text(name) => format!("t.{name} OPERATOR(pg_catalog.=) {key}"),
+            KeyColumn::Attribute { column, attribute } => format!(
+                "erp._identifier(t.{column} OPERATOR(pg_catalog.->) {}) OPERATOR(pg_catalog.=) {key}",
+                literal(attribute)
+            ),
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            KeyColumn::Text(name) => Some(name),
+            KeyColumn::Attribute { .. } => None,
+        }
+    }
+}

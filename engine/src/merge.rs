@@ -241,12 +241,13 @@ fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
     Error::new(Code::AttributeTypeMismatch, message)
 }
 
-/// The attributes without the items of relations that name one of `ids`; `None` when there are
-/// none.
-pub fn unlink<'a>(attributes: Object<'a>, ids: &[&str]) -> Option<Tree<'a>> {
+/// The attributes without the items of relations that name an entity of `schema` with one of
+/// `ids`; `None` when there are none.
+pub fn unlink<'a>(attributes: Object<'a>, schema: &str, ids: &[&str]) -> Option<Tree<'a>> {
     let names_one = |item: &Value<'a>| {
-        let id = item.as_object().and_then(|item| item.get("entity_id")).and_then(Value::as_str);
-        id.is_some_and(|id| ids.contains(&id))
+        let member = |name: &str| item.as_object().and_then(|item| item.get(name)?.as_str());
+        member("_schema").is_none_or(|named| named == schema)
+            && member("entity_id").is_some_and(|id| ids.contains(&id))
     };
     let mut is_changed = false;
     let members = attributes.iter().map(|(name, value)| match resolved_items(value) {
@@ -261,7 +262,8 @@ pub fn unlink<'a>(attributes: Object<'a>, ids: &[&str]) -> Option<Tree<'a>> {
     is_changed.then_some(Tree::Object(members))
 }
 
-/// The attributes with the entity ids that `ids` (`{old: new}`) names replaced in relations.
+/// The attributes, or a patch of them, with the entity ids that `ids` (`{old: new}`) names
+/// replaced in relations.
 pub fn relink<'a>(attributes: Object<'a>, ids: Object<'a>) -> Tree<'a> {
     let item = |item: Value<'a>| {
         let id = item.as_object().and_then(|item| item.get("entity_id")).and_then(Value::as_str);
@@ -275,9 +277,12 @@ pub fn relink<'a>(attributes: Object<'a>, ids: Object<'a>) -> Tree<'a> {
             _ => item.into(),
         }
     };
-    let attribute = |value: Value<'a>| match resolved_items(value) {
-        Some(items) => relation(Tree::Array(items.into_iter().map(item).collect())),
-        None => value.into(),
+    let attribute = |value: Value<'a>| match (Change::of(value), resolved_items(value)) {
+        (Change::Relation(how, items), _) => {
+            relation(operation(how, Tree::Array(items.into_iter().map(item).collect())))
+        }
+        (_, Some(items)) => relation(Tree::Array(items.into_iter().map(item).collect())),
+        (_, None) => value.into(),
     };
     Tree::Object(attributes.iter().map(|(name, value)| (name, attribute(value))).collect())
 }

@@ -1,5 +1,6 @@
 //! `erp_merge`, and what the statements of the write path evaluate on a locked row.
 
+use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::merge;
@@ -63,10 +64,13 @@ pub fn relink(call: Call) -> Result<Datum, Failure> {
     Ok(jsonb::datum(&encode(&relinked)?)?)
 }
 
-/// `erp._unlink(attributes, ids)`: the attributes without the items of relations that name one of
-/// `ids`, an array of entity ids.
+/// `erp._unlink(attributes, slug, ids)`: the attributes without the items of relations that name
+/// an entity of that type with one of `ids`, an array.
 pub fn unlink(call: Call) -> Result<Datum, Failure> {
-    let (Some(current), Some(ids)) = (call.jsonb(0)?, call.jsonb(1)?) else {
+    let arena = Bump::new();
+    let (Some(current), Some(slug), Some(ids)) =
+        (call.jsonb(0)?, call.text(1, &arena)?, call.jsonb(2)?)
+    else {
         return Ok(call.null());
     };
     let ids: Vec<&str> = match ids {
@@ -74,7 +78,7 @@ pub fn unlink(call: Call) -> Result<Datum, Failure> {
         _ => Vec::new(),
     };
     let unlinked =
-        attributes(Some(current), "attributes")?.and_then(|all| merge::unlink(all, &ids));
+        attributes(Some(current), "attributes")?.and_then(|all| merge::unlink(all, slug, &ids));
     let unlinked = unlinked.unwrap_or(Tree::Value(current));
     Ok(jsonb::datum(&encode(&unlinked)?)?)
 }

@@ -166,6 +166,13 @@ impl Statement {
             .into())
     }
 
+    /// Executes a statement that returns no rows, through a new snapshot. How many rows it wrote.
+    pub fn execute_counted(&self, arguments: &[Datum]) -> Result<u64, Failure> {
+        self.execute(arguments, Access::Write)?;
+        // SAFETY: set by the execution.
+        Ok(unsafe { pg_sys::SPI_processed })
+    }
+
     /// Makes the plan that is kept. The settings hold while planning alone, not for the triggers
     /// that an execution runs.
     fn make_plan(&self) -> Result<(), PgError> {

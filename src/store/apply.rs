@@ -11,6 +11,7 @@ use erp_engine::map::Mapped;
 use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
+use super::cast::cast;
 use super::entity::{Action, Outcome};
 use super::guard::{Lock, link_locks};
 use super::remove::remove;
@@ -161,6 +162,7 @@ pub fn apply_chunk<'a>(
         }
         mapped.push((*event, result));
     }
+    cast(&types, &mut mapped, arena)?;
     let mut asked = Vec::with_capacity(mapped.len());
     for (event, mapped) in mapped {
         match mapped.and_then(|mapped| request(mapped, &mut types, arena)) {

@@ -14,6 +14,7 @@ use hashbrown::HashSet;
 use super::Key;
 use super::entity::{Action, Outcome, Removal};
 use super::entity_type::OnMissing;
+use super::layout::{Column, Kind};
 use super::request::{Link, Request, Update};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
@@ -260,6 +261,12 @@ impl<'a> WorkingSet<'a> {
         }
         if items.is_empty() && !targets.is_empty() {
             return Ok(None);
+        }
+        let column = self.types[self.entities[from].ty].layout.column(attribute);
+        if let Some(Column { kind: Kind::Reference(_), .. }) = column {
+            let item = items.pop();
+            let value = item.map(|item| Tree::Object(vec![("$relation", Tree::Array(vec![item]))]));
+            return Ok(Some(value.unwrap_or(Tree::Value(Value::Null))));
         }
         let operation = Tree::Object(vec![(relation.operation.name(), Tree::Array(items))]);
         Ok(Some(Tree::Object(vec![("$relation", operation)])))

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
-use erp_engine::jsonb::Value;
+use erp_engine::jsonb::{Object, Value};
 use erp_engine::mapping::nearest;
 use hashbrown::HashMap;
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -66,6 +66,8 @@ pub struct KeySet {
 pub enum KeyColumn {
     /// In a text column of its own.
     Text(String),
+    /// In a column of another type.
+    Typed { name: String, ty: String },
     /// In the jsonb of its attributes.
     Attribute { column: String, attribute: String },
 }
@@ -176,17 +178,21 @@ impl EntityType {
 
     fn key_column(&self, attribute: &str) -> Option<KeyColumn> {
         if let Some(known) = self.column_of(attribute) {
-            return Some(known.clone());
+            return Some(known);
         }
         let column = self.layout.attributes.clone()?;
         Some(KeyColumn::Attribute { column, attribute: attribute.to_owned() })
     }
 
-    /// The column that an identifier of a prepared key set has.
-    pub(super) fn column_of(&self, attribute: &str) -> Option<&KeyColumn> {
+    /// The column that keeps an identifier, if it has one of its own.
+    pub(super) fn column_of(&self, attribute: &str) -> Option<KeyColumn> {
+        if let Some(column) = self.layout.column(attribute) {
+            let (name, ty) = (column.name.clone(), column.ty.clone());
+            return Some(KeyColumn::Typed { name, ty });
+        }
         self.key_sets.iter().filter(|set| set.is_indexed).find_map(|set| {
             let at = set.attributes.iter().position(|known| known == attribute)?;
-            Some(&set.columns[at])
+            Some(set.columns[at].clone())
         })
     }
 
@@ -215,10 +221,14 @@ pub enum Purpose {
 
 /// The call that binds `slug`, or gives it one more key set.
 pub fn create_hint(slug: &str, unique_ids: &[&str], purpose: Purpose) -> String {
-    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let ids: Vec<String> = unique_ids.iter().map(|id| literal(id)).collect();
+    let ids: Vec<String> = unique_ids.iter().map(|id| quoted(id)).collect();
     let for_upsert = if purpose == Purpose::Relations { ", for_upsert => false" } else { "" };
-    format!("SELECT erp_create_entity({}, ARRAY[{}]{for_upsert});", literal(slug), ids.join(", "))
+    format!("SELECT erp_create_entity({}, ARRAY[{}]{for_upsert});", quoted(slug), ids.join(", "))
+}
+
+/// A string literal, for hints.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The hint `mend`, after the slug of `known` that `slug` may have been meant to be.
@@ -268,12 +278,16 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         Some("error") => OnMissing::Error,
         _ => OnMissing::Create,
     };
-    let Some(Value::Object(layout)) = row.jsonb(7, &arena)? else { return Ok(None) };
+    let Some(Value::Object(told)) = row.jsonb(7, &arena)? else { return Ok(None) };
+    let is_managed = matches!(told.get("is_managed"), Some(Value::Bool(true)));
+    check_missing(slug, name, is_managed, told)?;
+    let columns = if is_managed { None } else { columns(slug, &arena)? };
+    let layout = Layout::of(told, columns);
     let mut ty = EntityType {
         slug: slug.to_owned(),
         table,
         on_missing,
-        layout: Rc::new(Layout::of(layout)),
+        layout: Rc::new(layout),
         key_sets: Vec::new(),
         positions: Vec::new(),
         identifiers: Vec::new(),
@@ -283,9 +297,47 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         others: Rc::default(),
     };
     if let Some(Value::Array(sets)) = row.jsonb(4, &arena)? {
-        sets.iter().for_each(|set| ty.add(Rc::new(KeySet::of(set))));
+        for set in sets.iter() {
+            let set = KeySet::of(set, &ty.layout);
+            ty.add(Rc::new(set));
+        }
     }
     Ok(Some(ty))
+}
+
+/// Error: `ENTITY_TYPE_UNKNOWN` when the table has lost columns that the binding names.
+fn check_missing(
+    slug: &str,
+    table: &str,
+    is_managed: bool,
+    told: Object<'_>,
+) -> Result<(), Failure> {
+    let Some(Value::Array(missing)) = told.get("missing") else { return Ok(()) };
+    let missing: Vec<String> =
+        missing.iter().filter_map(Value::as_str).map(|name| format!("\"{name}\"")).collect();
+    let columns = if missing.len() == 1 { "column" } else { "columns" };
+    let message =
+        format!("the table {table} of \"{slug}\" has no {columns} {} any more", missing.join(", "));
+    let hint = match is_managed {
+        true => "Give the table its columns back: erp_toolkit made them.".to_owned(),
+        false => format!(
+            "If they were renamed, register the table again: SELECT erp_register_entity({}, {}, …);",
+            quoted(slug),
+            quoted(table)
+        ),
+    };
+    Err(Error::new(Code::EntityTypeUnknown, message).hint(hint).into())
+}
+
+/// The columns of a registered table.
+fn columns<'a>(slug: &str, arena: &'a Bump) -> Result<Option<Value<'a>>, Failure> {
+    let text = include_str!("../../sql/queries/entity_columns.sql");
+    let types = ([pg_sys::TEXTOID], [pg_sys::JSONBOID]);
+    let statement = Statement::prepare(text, &types.0, &types.1, Planning::ByIndex)?;
+    let argument = crate::jsonb::datum(slug.as_bytes())?;
+    let rows = statement.execute(&[argument], Access::Read)?;
+    let row = rows.iter().next();
+    Ok(row.map(|row| row.jsonb(1, arena)).transpose()?.flatten())
 }
 
 impl KeySet {
@@ -301,14 +353,20 @@ impl KeySet {
     }
 
     /// Reads what `entity_type.sql` tells.
-    fn of(set: Value<'_>) -> KeySet {
+    fn of(set: Value<'_>, layout: &Layout) -> KeySet {
         let member = |name: &str| set.as_object().and_then(|set| set.get(name));
         let names = |name: &str| -> Vec<&str> {
             let list = member(name).and_then(Value::as_array);
             list.into_iter().flat_map(|list| list.iter()).filter_map(Value::as_str).collect()
         };
-        let columns = names("columns").into_iter().map(|name| KeyColumn::Text(name.to_owned()));
-        let is_unique = matches!(member("is_unique"), Some(Value::Bool(true)));
+        let columns = names("columns").into_iter().map(|name| {
+            match layout.columns.iter().find(|column| column.name == name) {
+                Some(column) => KeyColumn::Typed { name: name.to_owned(), ty: column.ty.clone() },
+                None => KeyColumn::Text(name.to_owned()),
+            }
+        });
+        let is = |name: &str| matches!(member(name), Some(Value::Bool(true)));
+        let is_unique = is("is_unique") && is("is_whole");
         KeySet::new(names("attributes").iter(), columns.collect(), is_unique, true)
     }
 

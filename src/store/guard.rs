@@ -90,6 +90,8 @@ impl<'a> WorkingSet<'a> {
             for (set, key_set) in self.types[entity.ty].key_sets.iter().enumerate() {
                 let is_via = entity.is_new && entity.via.is_some_and(|(via, _)| via == set);
                 let group = match (key_set.is_unique, key_set.is_indexed, entity.stub) {
+                    // New rows of registered tables are simply inserted.
+                    (_, true, _) if !self.types[entity.ty].layout.is_managed => Group::Both,
                     (true, ..) => continue,
                     (_, false, _) if is_via => Group::Both,
                     // Only those who use the key set can tell that it matters.
@@ -131,6 +133,9 @@ impl<'a> WorkingSet<'a> {
     pub fn way(&self, entity: &Entity<'a>) -> Way<'a> {
         let ty = &self.types[entity.ty];
         let Some((via, key)) = entity.via else { return Way::ById };
+        if !ty.layout.is_managed {
+            return if entity.is_new { Way::Insert } else { Way::ById };
+        }
         let is_unique = |set: &usize| ty.key_sets[*set].is_unique;
         let unique_sets = || (0..ty.key_sets.len()).filter(is_unique);
         let will_be = |set| self.key(entity.ty, set, &entity.identifiers);
@@ -169,6 +174,7 @@ impl<'a> WorkingSet<'a> {
                 || entity.via.is_some_and(|(via, _)| self.types[entity.ty].key_sets[via].is_unique);
             entity.is_new
                 && entity.write
+                && self.types[entity.ty].layout.is_managed
                 && (!has_key(entity) || had_unique() && self.way(entity) == Way::Insert)
         };
         self.keys().any(is_shared) || self.entities.iter().any(is_lost)

@@ -14,6 +14,8 @@ pub struct Layout {
     pub is_managed: bool,
     pub id: String,
     pub id_kind: IdKind,
+    /// What gives a new entity its id.
+    pub id_source: IdSource,
     /// The jsonb column of the attributes that have no column of their own.
     pub attributes: Option<String>,
     pub stub: Option<String>,
@@ -22,6 +24,8 @@ pub struct Layout {
     pub deleted_at: Option<String>,
     /// Attributes in columns of their own; none in managed tables.
     pub columns: Vec<Column>,
+    /// How many tables the table's foreign keys reach: those are written before it.
+    pub rank: u64,
 }
 
 /// What an entity's id is made of.
@@ -32,35 +36,81 @@ pub enum IdKind {
     Other(String),
 }
 
+/// What gives a new entity its id, unless the event gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdSource {
+    /// A fresh uuid of version 7.
+    Uuid,
+    /// The column's default, or the sequence of an identity column.
+    Default(String),
+    /// An attribute.
+    Attribute(String),
+}
+
 /// A column that keeps an attribute.
 #[derive(Debug)]
 pub struct Column {
     pub attribute: String,
     pub name: String,
+    /// Of a domain, the type beneath it.
+    pub ty: String,
+    pub kind: Kind,
+    pub is_id: bool,
+    pub is_generated: bool,
+}
+
+/// What a column can keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Boolean,
+    Integer,
+    Numeric,
+    Jsonb,
+    Array,
+    Other,
+    /// The id of the one entity of that type that a relation links to.
+    Reference(String),
 }
 
 impl Layout {
-    /// Reads what `entity_type.sql` tells.
-    pub fn of(told: Object<'_>) -> Layout {
-        let name = |key: &str| match told.get(key) {
-            Some(Value::String(name)) => Some(name.to_owned()),
-            _ => None,
-        };
-        let id_type = name("id_type").unwrap_or_default();
+    /// Reads what `entity_type.sql` tells, and `entity_columns.sql` of a registered table.
+    pub fn of(told: Object<'_>, columns: Option<Value<'_>>) -> Layout {
+        let name = |key: &str| told.get(key).and_then(Value::as_str).map(str::to_owned);
+        let list = columns.and_then(Value::as_array);
+        let listed = || list.into_iter().flat_map(|list| list.iter()).filter_map(Value::as_object);
+        let columns: Vec<Column> = listed().map(Column::of).collect();
+        let id = columns.iter().find(|column| column.is_id);
+        let default = listed().find_map(|column| column.get("default").and_then(Value::as_str));
+        let is_uuid = id.is_none_or(|id| id.ty == "pg_catalog.uuid");
         Layout {
             is_managed: matches!(told.get("is_managed"), Some(Value::Bool(true))),
             id: name("id").unwrap_or_default(),
-            id_kind: match &*id_type {
-                "pg_catalog.uuid" => IdKind::Uuid,
-                _ => IdKind::Other(id_type),
+            id_kind: match id {
+                Some(id) if !is_uuid => IdKind::Other(id.ty.clone()),
+                _ => IdKind::Uuid,
+            },
+            id_source: match (default, id) {
+                (Some(default), _) => IdSource::Default(default.to_owned()),
+                (None, Some(id)) if !is_uuid => IdSource::Attribute(id.attribute.clone()),
+                (None, _) => IdSource::Uuid,
             },
             attributes: name("attributes"),
             stub: name("stub"),
             created_at: name("created_at"),
             updated_at: name("updated_at"),
             deleted_at: name("deleted_at"),
-            columns: Vec::new(),
+            rank: match told.get("rank") {
+                Some(Value::Number(rank)) => rank.canonical().parse().unwrap_or(0),
+                _ => 0,
+            },
+            columns,
         }
+    }
+
+    /// The column that keeps an attribute.
+    pub fn column(&self, attribute: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.attribute == attribute)
     }
 
     /// The type of ids in results, and of arrays of ids in arguments.
@@ -95,9 +145,7 @@ impl Layout {
         arena: &'a Bump,
     ) -> Result<Option<&'a str>, PgError> {
         match self.id_kind {
-            IdKind::Uuid => Ok(row.uuid(column).map(|id| {
-                &*arena.alloc_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
-            })),
+            IdKind::Uuid => Ok(row.uuid(column).map(|id| text_of(id, arena))),
             IdKind::Other(_) => row.text(column, arena),
         }
     }
@@ -114,14 +162,18 @@ impl Layout {
         }
     }
 
-    /// The text that an id has which somebody wrote; `None` for what is no id of the table's kind.
+    /// The text that an id has which somebody wrote; `None` for what is surely none of the
+    /// table's.
     pub fn canonical_id<'a>(&self, given: &str, arena: &'a Bump) -> Option<&'a str> {
         match &self.id_kind {
-            IdKind::Uuid => {
-                let id = Uuid::parse_str(given).ok()?;
-                Some(arena.alloc_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())))
+            IdKind::Uuid => Some(text_of(Uuid::parse_str(given).ok()?, arena)),
+            IdKind::Other(ty) => match ty.as_str() {
+                "pg_catalog.int2" => given.parse::<i16>().ok().map(|id| id.to_string()),
+                "pg_catalog.int4" => given.parse::<i32>().ok().map(|id| id.to_string()),
+                "pg_catalog.int8" => given.parse::<i64>().ok().map(|id| id.to_string()),
+                _ => Some(given.to_owned()),
             }
-            IdKind::Other(_) => Some(arena.alloc_str(given)),
+            .map(|id| &*arena.alloc_str(&id)),
         }
     }
 
@@ -133,14 +185,33 @@ impl Layout {
         }
     }
 
-    /// Whether the row `t` links to the entity whose id is the text `id`.
-    pub fn links_to(&self, id: &str) -> String {
-        format!("t.links OPERATOR(pg_catalog.@>) pg_catalog.jsonb_build_array({id})")
+    /// Whether the row `t` links to the entity whose id is the text `id`: by a relation in jsonb
+    /// or, if `target` names its type, by a foreign key.
+    pub fn links_to(&self, id: &str, target: Option<&str>) -> String {
+        let contains = |ids: String| {
+            format!("{ids} OPERATOR(pg_catalog.@>) pg_catalog.jsonb_build_array({id})")
+        };
+        if self.is_managed {
+            return contains("t.links".into());
+        }
+        let path = |column: &str, path: &str| {
+            contains(format!("pg_catalog.jsonb_path_query_array(t.{column}, '{path}')"))
+        };
+        let rest = self.attributes.iter().map(|name| path(name, r#"$.*."$relation"[*].entity_id"#));
+        let columns = self.columns.iter().filter_map(|column| match &column.kind {
+            Kind::Jsonb => Some(path(&column.name, r#"$."$relation"[*].entity_id"#)),
+            Kind::Reference(to) if Some(to.as_str()) == target => {
+                Some(format!("t.{} OPERATOR(pg_catalog.=) {id}::{}", column.name, column.ty))
+            }
+            _ => None,
+        });
+        let all: Vec<String> = rest.chain(columns).collect();
+        if all.is_empty() { "false".into() } else { format!("({})", all.join(" OR ")) }
     }
 
     /// Whether relations are kept in jsonb.
     pub fn has_links(&self) -> bool {
-        self.attributes.is_some()
+        self.attributes.is_some() || self.columns.iter().any(|column| column.kind == Kind::Jsonb)
     }
 
     /// Whether the row `t` is a stub.
@@ -156,14 +227,77 @@ impl Layout {
 
     /// The attributes of the row `t` as jsonb.
     pub fn attributes(&self) -> String {
-        let rest = self.attributes.as_ref().map(|name| format!("t.{name}"));
-        rest.unwrap_or_else(|| "'{}'::pg_catalog.jsonb".into())
+        if self.is_managed {
+            return "t.attributes".into();
+        }
+        let empty = "'{}'::pg_catalog.jsonb";
+        let rest = self.attributes.as_ref();
+        let mut parts =
+            vec![rest.map_or(empty.into(), |name| format!("COALESCE(t.{name}, {empty})"))];
+        // A function takes a hundred arguments at most.
+        for columns in self.columns.chunks(50) {
+            let members: Vec<String> = columns
+                .iter()
+                .map(|column| format!("{}, {}", literal(&column.attribute), column.value()))
+                .collect();
+            parts.push(format!("pg_catalog.jsonb_build_object({})", members.join(", ")));
+        }
+        format!("({})", parts.join(" OPERATOR(pg_catalog.||) "))
     }
 }
 
-/// The id of a managed entity.
+impl Column {
+    fn of(told: Object<'_>) -> Column {
+        let name = |key: &str| {
+            told.get(key).and_then(Value::as_str).map(str::to_owned).unwrap_or_default()
+        };
+        let is = |key: &str| matches!(told.get(key), Some(Value::Bool(true)));
+        let ty = name("type");
+        let kind = match (told.get("relation"), is("has_modifier")) {
+            (Some(Value::String(target)), _) => Kind::Reference(target.to_owned()),
+            _ if is("is_array") => Kind::Array,
+            (_, true) => Kind::Other,
+            _ => match ty.as_str() {
+                "pg_catalog.text" | "pg_catalog.\"varchar\"" | "pg_catalog.varchar" => Kind::Text,
+                "pg_catalog.bool" => Kind::Boolean,
+                "pg_catalog.int2" | "pg_catalog.int4" | "pg_catalog.int8" => Kind::Integer,
+                "pg_catalog.numeric" | "pg_catalog.\"numeric\"" => Kind::Numeric,
+                "pg_catalog.jsonb" => Kind::Jsonb,
+                _ => Kind::Other,
+            },
+        };
+        Column {
+            attribute: name("attribute"),
+            name: name("name"),
+            ty,
+            kind,
+            is_id: is("is_id"),
+            is_generated: is("is_generated"),
+        }
+    }
+
+    /// The attribute's value in the row `t`, as jsonb.
+    fn value(&self) -> String {
+        let name = &self.name;
+        match &self.kind {
+            Kind::Reference(target) => format!(
+                "CASE WHEN t.{name} IS NOT NULL THEN pg_catalog.jsonb_build_object('$relation', \
+                 pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('entity_id', \
+                 t.{name}::pg_catalog.text, '_schema', {}))) END",
+                literal(target)
+            ),
+            _ => format!("pg_catalog.to_jsonb(t.{name})"),
+        }
+    }
+}
+
+fn text_of(id: Uuid, arena: &Bump) -> &str {
+    arena.alloc_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+}
+
+/// The id of an entity whose ids are uuids.
 pub fn uuid(id: &str) -> Uuid {
-    Uuid::parse_str(id).expect("ids of managed tables are uuids")
+    Uuid::parse_str(id).expect("ids of tables with uuids are uuids")
 }
 
 /// A string literal, whatever `standard_conforming_strings` is.

@@ -4,22 +4,26 @@
 //!
 //! - [`entity_type`]: which table a slug is bound to, its [`layout`] and its [`statements`];
 //! - [`request`]: entity updates with their tables and keys, checked;
+//! - [`cast`]: values as the columns of registered tables have them;
 //! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement;
 //! - [`working_set`] of [`entity`]s: those found and those made, by their keys;
 //! - [`decide`]: what the events of a chunk do to them, in memory;
 //! - [`guard`]: the locks and checks that a decision needs before it is written;
-//! - [`write`]: the statements that carry it out;
+//! - [`write`]: the statements that carry it out, and [`registered`] on tables that users have;
 //! - [`remove`]: purged and pruned entities;
 //! - [`purge`]: the recycle bin;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
 pub mod apply;
+mod cast;
+pub mod columns;
 mod decide;
 mod entity;
 pub mod entity_type;
 mod guard;
 mod layout;
 pub mod purge;
+mod registered;
 mod remove;
 mod request;
 mod resolve;

@@ -3,7 +3,7 @@
 
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
-use erp_engine::jsonb::{Tree, Value, encode};
+use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::mapping::Mode;
 use erp_engine::merge::relation_items;
 use hashbrown::HashSet;
@@ -122,6 +122,8 @@ fn one_scope<'a>(
         _ => Removal::Delete,
     };
     let (only_live, lock) = (removal == Removal::Delete, look == Look::Lock);
+    // Ids of different types may be the same.
+    let mut link: Option<(&str, &str, Vec<&str>)> = None;
     let rows = match prune.scope {
         ScopeRequest::Matching { set, key } => {
             // All of them are read: those to keep are few, and often the same.
@@ -136,7 +138,7 @@ fn one_scope<'a>(
             let slug = &entities.types[entities.entities[anchor].ty].slug;
             let anchor_id = written.id(entities, anchor);
             let listed = listed(entities, anchor, ty, arena);
-            let mut candidates = linking(ty, slug, &[anchor_id], access(look), arena)?;
+            let mut candidates = linking(ty, Some(slug), &[anchor_id], access(look), arena)?;
             candidates.extend(&listed);
             candidates.retain(|id| !known.contains(id));
             if candidates.is_empty() {
@@ -147,13 +149,26 @@ fn one_scope<'a>(
                 ty.layout.ids(arena, listed.iter().copied()),
                 crate::jsonb::datum(anchor_id.as_bytes())?,
             ];
-            ty.scope_by_link(slug, only_live, lock)?.execute(&arguments, access(look))?
+            let rows =
+                ty.scope_by_link(slug, only_live, lock)?.execute(&arguments, access(look))?;
+            link = Some((slug, anchor_id, listed));
+            rows
         }
+    };
+    let is_related = |id: &str, attributes: Option<Value<'a>>| match &link {
+        Some((slug, anchor, listed)) => {
+            listed.contains(&id)
+                || relations(attributes.and_then(Value::as_object)).any(|to| to == (*slug, *anchor))
+        }
+        None => true,
     };
     let mut found = Vec::with_capacity(rows.len());
     for row in rows.iter() {
         let Some(id) = ty.layout.id(&row, 1, arena)? else { continue };
         let attributes = row.jsonb(2, arena)?;
+        if !is_related(id, attributes) {
+            continue;
+        }
         let unique_ids = &prune.entity.unique_ids;
         found.push(InScope { ty: prune.ty, id, removal, attributes, unique_ids });
     }
@@ -171,17 +186,19 @@ fn listed<'a>(
     ty: &EntityType,
     arena: &'a Bump,
 ) -> Vec<&'a str> {
-    let attributes = entities.entities[anchor].row_attributes;
-    let values = attributes.map(|attributes| attributes.iter()).into_iter().flatten();
-    let items = values.flat_map(|(_, value)| relation_items(value).unwrap_or_default());
-    items
-        .filter_map(|item| {
-            let item = item.as_object()?;
-            let is_of_type = item.get("_schema")?.as_str()? == ty.slug;
-            let id = item.get("entity_id")?.as_str()?;
-            is_of_type.then(|| ty.layout.canonical_id(id, arena)).flatten()
-        })
+    relations(entities.entities[anchor].row_attributes)
+        .filter(|(slug, _)| *slug == ty.slug)
+        .filter_map(|(_, id)| ty.layout.canonical_id(id, arena))
         .collect()
+}
+
+/// The entities that attributes link to: slug and id.
+fn relations<'a>(attributes: Option<Object<'a>>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let values = attributes.map(|attributes| attributes.iter()).into_iter().flatten();
+    values.flat_map(|(_, value)| relation_items(value).unwrap_or_default()).filter_map(|item| {
+        let item = item.as_object()?;
+        Some((item.get("_schema")?.as_str()?, item.get("entity_id")?.as_str()?))
+    })
 }
 
 impl<'a> InScope<'a> {
@@ -201,7 +218,7 @@ impl<'a> InScope<'a> {
 /// The entities of `ty` that link to one of `target` with these ids.
 fn linking<'a>(
     ty: &EntityType,
-    target: &str,
+    target: Option<&str>,
     ids: &[&str],
     access: Access,
     arena: &'a Bump,
@@ -234,21 +251,23 @@ pub fn purge_by_id(ty: &EntityType, ids: &[&str], arena: &Bump) -> Result<(), Fa
     Ok(())
 }
 
-/// Takes the items that name entities of `target` with these ids out of all relations.
+/// Takes the items that name entities of `target` with these ids out of all relations in jsonb. What a
+/// foreign key does about it is its own.
 pub fn unlink(target: &str, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
     if ids.is_empty() {
         return Ok(());
     }
     let list = ids.iter().map(|id| Value::String(id).into()).collect();
     let list = crate::jsonb::datum(&encode(&Tree::Array(list))?)?;
+    let target = crate::jsonb::datum(target.as_bytes())?;
     for slug in slugs(arena)? {
         let Some(ty) = EntityType::find(slug)? else { continue };
         if !ty.layout.has_links() {
             continue;
         }
-        let found = linking(&ty, target, ids, Access::Write, arena)?;
+        let found = linking(&ty, None, ids, Access::Write, arena)?;
         if !found.is_empty() {
-            let arguments = [ty.layout.ids(arena, found.iter().copied()), list, now];
+            let arguments = [ty.layout.ids(arena, found.iter().copied()), target, list, now];
             ty.unlink()?.execute(&arguments, Access::Write)?;
         }
     }

@@ -6,13 +6,15 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::identifier::{applicable_key, key};
 use erp_engine::jsonb::Value;
-use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Target};
-use erp_engine::mapping::{Entity, Mode, Scope};
+use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Relation, Target};
+use erp_engine::mapping::{Entity, Mode, Operation, Scope};
 use erp_engine::merge::relation_items;
 use hashbrown::HashMap;
 
 use super::Key;
+use super::columns::Refused;
 use super::entity_type::{EntityType, Purpose};
+use super::layout::{Column, Kind};
 use super::working_set::Address;
 use crate::error::Failure;
 
@@ -123,6 +125,11 @@ impl<'a> Types<'a> {
         Ok(())
     }
 
+    /// The type that was gathered for a slug.
+    pub fn position(&self, slug: &str) -> Option<usize> {
+        self.by_slug.get(slug).copied()
+    }
+
     fn add(&mut self, slug: &'a str, ty: Rc<EntityType>) -> usize {
         self.all.push(ty);
         self.by_slug.insert(slug, self.all.len() - 1);
@@ -165,7 +172,7 @@ fn names_of<'a>(identifiers: &[(&'a str, Value<'a>)]) -> Vec<&'a str> {
 }
 
 /// The type of the entities that the scope's values are of.
-fn scoped_schema<'a>(prune: &Prune<'a>) -> &'a str {
+pub fn scoped_schema<'a>(prune: &Prune<'a>) -> &'a str {
     match &prune.entity.scope {
         Some(Scope::Relations { schema, .. }) => schema,
         _ => &prune.entity.schema,
@@ -215,6 +222,7 @@ fn update<'a>(
             })
         })
         .collect();
+    check_columns(&bound, &update)?;
     let mut given = Vec::new();
     let mut targets = Vec::with_capacity(update.attributes.len());
     for (name, attribute) in &update.attributes {
@@ -234,6 +242,68 @@ fn update<'a>(
         });
     }
     Ok(Update { ty, set, key, identifiers, update, targets, given })
+}
+
+/// The attributes are to have a place in a registered table. Error: `ATTRIBUTE_TYPE_MISMATCH`.
+fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), Error> {
+    if ty.layout.is_managed {
+        return Ok(());
+    }
+    for (name, attribute) in &update.attributes {
+        let refused = match (ty.layout.column(name), attribute) {
+            (None, _) => place_of_rest(ty),
+            (Some(column), _) if column.is_generated => Some(Refused::Generated),
+            (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Relation(relation)) => {
+                reference(to, relation)
+            }
+            (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Value(value)) => {
+                given_reference(to, *value)
+            }
+            (Some(column), Attribute::Relation(_)) if column.kind != Kind::Jsonb => {
+                Some(Refused::NoJsonb)
+            }
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            return Err(refused.error(ty, name));
+        }
+    }
+    Ok(())
+}
+
+fn place_of_rest(ty: &EntityType) -> Option<Refused> {
+    ty.layout.attributes.is_none().then_some(Refused::Unbound)
+}
+
+fn reference(to: &str, relation: &Relation<'_>) -> Option<Refused> {
+    match &*relation.targets {
+        _ if relation.operation != Operation::Set => Some(Refused::Appended),
+        [] => None,
+        [one] if one.tags.is_some() => Some(Refused::Tagged),
+        [one] if one.schema != to => Some(Refused::OtherType),
+        [_] => None,
+        _ => Some(Refused::Several),
+    }
+}
+
+fn given_reference(to: &str, value: Value<'_>) -> Option<Refused> {
+    let items = match value {
+        Value::Null => return None,
+        value => relation_items(value),
+    };
+    fn member<'v>(item: Value<'v>, name: &str) -> Option<Value<'v>> {
+        item.as_object()?.get(name)
+    }
+    match items.as_deref() {
+        None => Some(Refused::NoRelation),
+        Some([]) => None,
+        Some([one]) if member(*one, "_tags").is_some() => Some(Refused::Tagged),
+        Some([one]) if member(*one, "_schema").and_then(Value::as_str) != Some(to) => {
+            Some(Refused::OtherType)
+        }
+        Some([_]) => None,
+        Some(_) => Some(Refused::Several),
+    }
 }
 
 /// Soft deletion needs a column that tells it.

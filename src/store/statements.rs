@@ -8,16 +8,22 @@ use hashbrown::HashMap;
 use pgrx::pg_sys::{self, Oid};
 
 use super::entity_type::{EntityType, KeyColumn, KeySet};
-use super::layout::literal;
+use super::layout::{Column, IdSource, Kind, literal};
 use crate::pg::PgError;
 use crate::pg::spi::{Planning, Statement};
 
 /// A statement that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Query {
+    /// To the type so named.
+    Cast(String),
     FindById,
     FindByKey(Find),
     UpdateById,
+    NextIds,
+    LockById,
+    InsertColumns(Shape),
+    UpdateColumns(Shape),
     /// Entities, or stubs, that a unique index guards.
     Insert,
     /// Entities that none guards.
@@ -28,8 +34,8 @@ pub enum Query {
     PurgeByKey,
     PurgeById,
     PurgeDeleted,
-    /// Entities that link to one of the type so named.
-    Linking(String),
+    /// Entities that link to one of the type so named; without a name, by jsonb alone.
+    Linking(Option<String>),
     Unlink,
     ScopeByLink {
         anchor: String,
@@ -42,6 +48,20 @@ pub enum Query {
     },
 }
 
+/// The columns of a registered table that a statement writes, by their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shape {
+    pub columns: Vec<usize>,
+    /// Whether the jsonb column of the other attributes is one of them.
+    pub has_rest: bool,
+}
+
+impl Shape {
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty() && !self.has_rest
+    }
+}
+
 /// What to look for by a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Find {
@@ -52,6 +72,9 @@ pub enum Find {
     /// Stubs with their attributes, to complete.
     Stubs,
 }
+
+/// Statements kept at most of one type: events may give any combination of columns.
+const MAX_STATEMENTS: usize = 200;
 
 /// Statements that are kept.
 pub type Kept = RefCell<HashMap<Query, Rc<Statement>>>;
@@ -94,6 +117,96 @@ impl EntityType {
         let columns = [pg_sys::TEXTOID, pg_sys::JSONBOID, time, time, time];
         let types = vec![pg_sys::TEXTOID; 2 * attributes.len()];
         Statement::prepare(&text, &types, &columns, Planning::ByIndex)
+    }
+
+    /// `(values jsonb[])` → position of the value from 1, the value as the column has it.
+    pub fn cast(&self, column: &Column) -> Result<Rc<Statement>, PgError> {
+        let columns = [pg_sys::INT8OID, pg_sys::JSONBOID];
+        let query = Query::Cast(column.ty.clone());
+        self.kept(query, &[pg_sys::JSONBARRAYOID], &columns, Planning::ByIndex, || {
+            let values = [("{type}", column.ty.clone())];
+            self.fill(include_str!("../../sql/queries/cast.sql"), &values)
+        })
+    }
+
+    /// `(count bigint)` → ids, as text.
+    pub fn next_ids(&self) -> Result<Rc<Statement>, PgError> {
+        let columns = [pg_sys::TEXTOID];
+        self.kept(Query::NextIds, &[pg_sys::INT8OID], &columns, Planning::Free, || {
+            let default = match &self.layout.id_source {
+                IdSource::Default(default) => default.clone(),
+                IdSource::Uuid | IdSource::Attribute(_) => "NULL".to_owned(),
+            };
+            self.fill(include_str!("../../sql/queries/next_ids.sql"), &[("{default}", default)])
+        })
+    }
+
+    /// `(ids)` → id, attributes, whether it is a stub; locked.
+    pub fn lock_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        let columns = [id, pg_sys::JSONBOID, pg_sys::BOOLOID];
+        self.kept(Query::LockById, &[ids], &columns, Planning::ByIndex, || {
+            self.fill(include_str!("../../sql/queries/lock_by_id.sql"), &[])
+        })
+    }
+
+    /// `(ids, columns jsonb[], stub boolean[], now timestamptz)`.
+    pub fn insert_columns(&self, shape: &Shape) -> Result<Rc<Statement>, PgError> {
+        let (_, ids) = self.layout.id_types();
+        let types = [ids, ROWS[1], ROWS[2], ROWS[3]];
+        self.kept(Query::InsertColumns(shape.clone()), &types, &[], Planning::Free, || {
+            let layout = &self.layout;
+            let mut set = vec![(layout.id.as_str(), layout.id_given("i.id"))];
+            set.extend(self.shaped(shape));
+            set.extend(layout.stub.as_deref().map(|name| (name, "i.stub".to_owned())));
+            for time in [&layout.created_at, &layout.updated_at].into_iter().flatten() {
+                set.push((time, "$4".to_owned()));
+            }
+            let (columns, given): (Vec<&str>, Vec<String>) = set.into_iter().unzip();
+            let values = [
+                ("{columns}", columns.join(", ")),
+                ("{values}", given.join(", ")),
+                ("{record}", self.record(shape)),
+            ];
+            self.fill(include_str!("../../sql/queries/insert_columns.sql"), &values)
+        })
+    }
+
+    /// `(ids, columns jsonb[], now timestamptz)` → id of those written.
+    pub fn update_columns(&self, shape: &Shape) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        let types = [ids, ROWS[1], ROWS[3]];
+        self.kept(Query::UpdateColumns(shape.clone()), &types, &[id], Planning::ByIndex, || {
+            let layout = &self.layout;
+            let mut set: Vec<(&str, String)> = self.shaped(shape).collect();
+            set.extend(layout.stub.as_deref().map(|name| (name, "false".to_owned())));
+            set.extend(layout.deleted_at.as_deref().map(|name| (name, "NULL".to_owned())));
+            set.extend(layout.updated_at.as_deref().map(|name| (name, "$3".to_owned())));
+            // A statement has to set something; the id is as it was.
+            if set.is_empty() {
+                set.push((layout.id.as_str(), format!("t.{}", layout.id)));
+            }
+            let sets: Vec<String> =
+                set.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            let values = [("{sets}", sets.join(", ")), ("{record}", self.record(shape))];
+            self.fill(include_str!("../../sql/queries/update_columns.sql"), &values)
+        })
+    }
+
+    /// The columns of a shape and what they get.
+    fn shaped<'s>(&'s self, shape: &'s Shape) -> impl Iterator<Item = (&'s str, String)> {
+        let column = |at: &usize| (self.layout.columns[*at].name.as_str(), format!("r.c{at}"));
+        let rest = self.layout.attributes.as_deref().filter(|_| shape.has_rest);
+        shape.columns.iter().map(column).chain(rest.map(|name| (name, "r.rest".to_owned())))
+    }
+
+    /// The columns that `jsonb_to_record` gives for a shape.
+    fn record(&self, shape: &Shape) -> String {
+        let columns = shape.columns.iter();
+        let mut record: Vec<String> =
+            columns.map(|at| format!("c{at} {}", self.layout.columns[*at].ty)).collect();
+        record.push("rest pg_catalog.jsonb".to_owned());
+        record.join(", ")
     }
 
     /// `(ids)` → id of those there are.
@@ -255,27 +368,53 @@ impl EntityType {
         })
     }
 
-    /// `(ids text[])` → id of the entities that link to one of `target` with these ids.
-    pub fn linking(&self, target: &str) -> Result<Rc<Statement>, PgError> {
+    /// `(ids text[])` → id of the entities that link to one of `target` with these ids, or by a
+    /// relation in jsonb to one of any type.
+    pub fn linking(&self, target: Option<&str>) -> Result<Rc<Statement>, PgError> {
         let (id, _) = self.layout.id_types();
         let types = [pg_sys::TEXTARRAYOID];
-        self.kept(Query::Linking(target.to_owned()), &types, &[id], Planning::ByAnyIndex, || {
-            self.fill(
-                include_str!("../../sql/queries/find_linking.sql"),
-                &[("{links_to}", self.layout.links_to("k.id"))],
-            )
-        })
+        self.kept(
+            Query::Linking(target.map(str::to_owned)),
+            &types,
+            &[id],
+            Planning::ByAnyIndex,
+            || {
+                self.fill(
+                    include_str!("../../sql/queries/find_linking.sql"),
+                    &[("{links_to}", self.layout.links_to("k.id", target))],
+                )
+            },
+        )
     }
 
-    /// `(ids, ids of the targets jsonb, now timestamptz)`.
+    /// `(ids, slug of the targets text, their ids jsonb, now timestamptz)`.
     pub fn unlink(&self) -> Result<Rc<Statement>, PgError> {
         let (_, ids) = self.layout.id_types();
-        let types = [ids, pg_sys::JSONBOID, pg_sys::TIMESTAMPTZOID];
+        let types = [ids, pg_sys::TEXTOID, pg_sys::JSONBOID, pg_sys::TIMESTAMPTZOID];
         self.kept(Query::Unlink, &types, &[], Planning::ByIndex, || {
-            let attributes = self.layout.attributes.clone().unwrap_or_default();
-            let mut sets = vec![format!("{attributes} = erp._unlink(t.{attributes}, $2)")];
-            sets.extend(self.layout.updated_at.as_ref().map(|name| format!("{name} = $3")));
-            self.fill(include_str!("../../sql/queries/unlink.sql"), &[("{sets}", sets.join(", "))])
+            let whole = self
+                .layout
+                .attributes
+                .iter()
+                .map(|name| (name, format!("erp._unlink(t.{name}, $2, $3)")));
+            let of_jsonb = self.layout.columns.iter().filter(|column| column.kind == Kind::Jsonb);
+            let columns = of_jsonb.filter(|column| !column.is_generated).map(|column| {
+                let name = &column.name;
+                let value = format!(
+                    "erp._unlink(pg_catalog.jsonb_build_object('a', t.{name}), $2, $3) \
+                     OPERATOR(pg_catalog.->) 'a'"
+                );
+                (name, value)
+            });
+            let unlinked: Vec<(&String, String)> = whole.chain(columns).collect();
+            let each = |one: &dyn Fn(&str, &str) -> String| {
+                unlinked.iter().map(|(name, value)| one(name, value)).collect::<Vec<_>>()
+            };
+            let mut sets = each(&|name, value| format!("{name} = {value}"));
+            sets.extend(self.layout.updated_at.as_ref().map(|name| format!("{name} = $4")));
+            let changes = each(&|name, value| format!("t.{name} IS DISTINCT FROM {value}"));
+            let values = [("{sets}", sets.join(", ")), ("{changes}", changes.join(" OR "))];
+            self.fill(include_str!("../../sql/queries/unlink.sql"), &values)
         })
     }
 
@@ -292,7 +431,7 @@ impl EntityType {
         let types = [ids, ids, pg_sys::TEXTOID];
         self.kept(query, &types, &[id, pg_sys::JSONBOID], Planning::ByIndex, || {
             let values = [
-                ("{links_to}", self.layout.links_to("$3")),
+                ("{links_to}", self.layout.links_to("$3", Some(anchor))),
                 ("{live}", self.live(only_live)),
                 ("{lock}", for_update(lock)),
             ];
@@ -411,7 +550,11 @@ fn kept(
         return Ok(statement.clone());
     }
     let statement = Statement::prepare(&text(), types, columns, planning)?;
-    slots.borrow_mut().insert(query, statement.clone());
+    let mut slots = slots.borrow_mut();
+    if slots.len() >= MAX_STATEMENTS {
+        slots.clear();
+    }
+    slots.insert(query, statement.clone());
     Ok(statement)
 }
 
@@ -440,6 +583,9 @@ impl KeyColumn {
     fn matches(&self, key: &str) -> String {
         match self {
             KeyColumn::Text(name) => format!("t.{name} OPERATOR(pg_catalog.=) {key}"),
+            KeyColumn::Typed { name, ty } => {
+                format!("t.{name} OPERATOR(pg_catalog.=) {key}::{ty}")
+            }
             KeyColumn::Attribute { column, attribute } => format!(
                 "erp._identifier(t.{column} OPERATOR(pg_catalog.->) {}) OPERATOR(pg_catalog.=) {key}",
                 literal(attribute)
@@ -449,7 +595,7 @@ impl KeyColumn {
 
     fn name(&self) -> Option<&str> {
         match self {
-            KeyColumn::Text(name) => Some(name),
+            KeyColumn::Text(name) | KeyColumn::Typed { name, .. } => Some(name),
             KeyColumn::Attribute { .. } => None,
         }
     }

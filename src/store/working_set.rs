@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::Key;
 use super::entity::{Entity, Removal};
 use super::entity_type::{EntityType, Purpose, create_hint};
+use super::layout::IdSource;
 use super::request::identifier_text;
 
 /// A key of a key set of a type.
@@ -139,7 +140,12 @@ impl<'a> WorkingSet<'a> {
     /// Adds an entity that is to be created, known by `address`.
     pub fn add_new(&mut self, ty: usize, stub: bool, address: Address<'a>) -> usize {
         let (_, set, key) = address;
-        let id = self.arena.alloc_str(&uuid::Uuid::now_v7().to_string());
+        let id = match self.types[ty].layout.id_source {
+            IdSource::Uuid => uuid::Uuid::now_v7().to_string(),
+            // Until it is written.
+            _ => format!("(new {})", self.entities.len() + 1),
+        };
+        let id = self.arena.alloc_str(&id);
         let mut identifiers = vec![None; self.types[ty].identifiers.len()];
         for (at, text) in self.types[ty].positions[set].iter().zip(key) {
             identifiers[*at] = Some(*text);

@@ -20,6 +20,7 @@ use super::entity::Removal;
 use super::entity_type::EntityType;
 use super::guard::Way;
 use super::layout::uuid;
+use super::registered::{Registered, assign_ids};
 use super::resolve::find_by_key;
 use super::statements::Find;
 use super::working_set::WorkingSet;
@@ -53,6 +54,7 @@ pub fn write<'a>(
     arena: &'a Bump,
 ) -> Result<Written<'a>, Stop> {
     let mut written = Written::default();
+    assign_ids(entities, &mut written, arena)?;
     for ty in order(entities) {
         let table = Table::new(entities, ty, now, arena);
         let (mut by_id, mut new) = (Vec::new(), Vec::new());
@@ -67,6 +69,13 @@ pub fn write<'a>(
                 Way::ById => {}
             }
         }
+        if !table.ty.layout.is_managed {
+            let registered = Registered { entities, ty: table.ty, now, arena };
+            registered.update(by_id, &mut written)?;
+            registered.insert(new, &mut written)?;
+            table.delete(&mut written)?;
+            continue;
+        }
         table.update_by_id(by_id, &mut written)?;
         table.insert_new(new, &mut written)?;
         for (set, rows) in by_set.into_iter().enumerate() {
@@ -78,10 +87,13 @@ pub fn write<'a>(
     Ok(written)
 }
 
-/// The types in the order in which every session writes them.
+/// The types in the order in which every session writes them: what foreign keys refer to first.
 pub fn order(entities: &WorkingSet<'_>) -> Vec<usize> {
     let mut order: Vec<usize> = (0..entities.types.len()).collect();
-    order.sort_by_key(|ty| entities.types[*ty].table.to_u32());
+    order.sort_by_key(|ty| {
+        let ty = &entities.types[*ty];
+        (ty.layout.rank, ty.table.to_u32())
+    });
     order
 }
 
@@ -162,7 +174,7 @@ impl<'t, 'a> Table<'t, 'a> {
         ];
         let returned = self.ty.insert_new()?.execute(&arguments, Access::Write)?;
         if returned.len() < rows.len() {
-            return Err(self.not_written().into());
+            return Err(not_written(self.ty).into());
         }
         written.created.extend(rows);
         Ok(())
@@ -338,20 +350,21 @@ impl<'t, 'a> Table<'t, 'a> {
             ids.insert(row.key, row.id);
         }
         if keys.iter().any(|key| !ids.contains_key(key)) {
-            return Err(self.not_written().into());
+            return Err(not_written(self.ty).into());
         }
         Ok(())
     }
+}
 
-    fn not_written(&self) -> Error {
-        let message = format!(
-            "an entity of \"{}\" exists that this role cannot see, or a trigger of its table \
-             kept it from being written",
-            self.ty.slug
-        );
-        Error::new(Code::EntityReferenceNotFound, message)
-            .hint("Look at the table's row-level security policies and triggers.")
-    }
+/// The error of an entity that was to be created and is not there.
+pub fn not_written(ty: &EntityType) -> Error {
+    let message = format!(
+        "an entity of \"{}\" exists that this role cannot see, or a trigger of its table \
+         kept it from being written",
+        ty.slug
+    );
+    Error::new(Code::EntityReferenceNotFound, message)
+        .hint("Look at the table's row-level security policies and triggers.")
 }
 
 /// What a row has when it is created: the patches applied to nothing.
@@ -364,7 +377,8 @@ fn as_new<'a>(entity: &Entity<'a>) -> Result<std::borrow::Cow<'a, [u8]>, Failure
     merged(&entity.patches).map(Into::into)
 }
 
-fn merged(patches: &[Object<'_>]) -> Result<Vec<u8>, Failure> {
+/// The patches applied to nothing.
+pub fn merged(patches: &[Object<'_>]) -> Result<Vec<u8>, Failure> {
     let mut bytes = encode(&Tree::Object(Vec::new()))?;
     for patch in patches {
         let current = Value::from_datum(&bytes).as_object();
@@ -393,7 +407,8 @@ fn relink<'a>(
         written.ids.iter().map(|(index, id)| (entities.entities[*index].id, Value::String(id)));
     let map = encode(&erp_engine::map::members(&map.collect::<Vec<_>>())).map_err(Failure::from)?;
     let map = crate::jsonb::datum(&map)?;
-    for (ty, bound) in entities.types.iter().enumerate() {
+    // Registered tables are written with the ids that are known then.
+    for (ty, bound) in entities.types.iter().enumerate().filter(|(_, ty)| ty.layout.is_managed) {
         let links_to_moved = |entity: &Entity<'_>| {
             entity.links.iter().any(|target| written.ids.contains_key(target))
         };
@@ -406,7 +421,7 @@ fn relink<'a>(
             .collect();
         if !rows.is_empty() {
             rows.sort_unstable();
-            let ids = array::of_uuid(arena, rows.iter().map(|id| uuid(id)));
+            let ids = bound.layout.ids(arena, rows.iter().copied());
             bound.relink()?.execute(&[ids, map], Access::Write)?;
         }
     }

@@ -64,6 +64,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     bound regclass;
+    is_registered boolean := EXISTS (SELECT FROM erp.entity_type AS t WHERE t.slug = slug AND NOT t.is_managed);
     table_name text;
     taken text[] := ARRAY['id', 'attributes', 'links', 'created_at', 'updated_at', 'deleted_at', 'stub',
                           'tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
@@ -97,6 +98,7 @@ BEGIN
         table_name := format('%I.%I', in_schema, erp._name(slug, '{}'));
         -- Its table was dropped.
         IF EXISTS (SELECT FROM erp.entity_type AS t WHERE t.slug = slug) THEN
+            PERFORM erp._check_unlinked(slug);
             RETURN NEXT format('DELETE FROM erp.entity_type WHERE slug = %L', slug);
         END IF;
     ELSE
@@ -126,6 +128,8 @@ BEGIN
 
         IF FOUND AND (known.is_unique OR NOT wanted.is_unique) THEN
             CONTINUE;
+        ELSIF is_registered THEN
+            PERFORM erp._refuse_registered(slug, wanted.attributes, wanted.is_unique);
         ELSIF FOUND THEN
             -- From now on entities are upserted by it.
             indexes := indexes || ARRAY(SELECT erp._key_indexes(table_name, known.columns, true));
@@ -203,6 +207,8 @@ DECLARE
 BEGIN
     IF array_ndims(unique_ids) > 1 THEN
         RAISE EXCEPTION 'unique_ids must have one dimension' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF EXISTS (SELECT FROM erp.entity_type AS t WHERE t.slug = slug AND NOT t.is_managed) THEN
+        PERFORM erp._refuse_registered(slug, unique_ids, for_upsert);
     END IF;
     FOR statement IN SELECT s FROM erp._entity_statements(slug, sets, in_schema) AS s LOOP
         EXECUTE statement;
@@ -217,7 +223,7 @@ CREATE FUNCTION erp_create_entity(slug text, unique_ids text[], for_upsert boole
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     RETURN erp._create_entity(slug, unique_ids, for_upsert, pg_catalog.current_schema()::text);
 COMMENT ON FUNCTION erp_create_entity(text, text[], boolean) IS
-'Binds a slug to a new table, made in the current schema and named like the slug; called again, gives it one more key set. unique_ids: the attributes that together identify an entity. for_upsert: true, entities are upserted by them, at most one entity has a key; false, only relations look entities up by them. Returns the table. Errors: 22023, 42P07 when a table of that name exists.';
+'Binds a slug to a new table, made in the current schema and named like the slug; called again, gives it one more key set. unique_ids: the attributes that together identify an entity. for_upsert: true, entities are upserted by them, at most one entity has a key; false, only relations look entities up by them. Returns the table. Errors: 22023, 42P07 when a table of that name exists, 42809 when the slug is bound to a registered table.';
 
 CREATE FUNCTION erp._prepare(mapping jsonb, dry_run boolean, in_schema text) RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -246,4 +252,4 @@ BEGIN ATOMIC
     SELECT s FROM erp._prepare(mapping, dry_run, pg_catalog.current_schema()::text) AS s;
 END;
 COMMENT ON FUNCTION erp_prepare(jsonb, boolean) IS
-'Creates the entity tables and indexes that a mapping needs and that are not there; with dry_run only tells the statements. Relations that an expression yields are prepared as far as its text names entity_schema and unique_ids. Errors: MP001, and what CREATE TABLE raises.';
+'Creates the entity tables and indexes that a mapping needs and that are not there; with dry_run only tells the statements. Relations that an expression yields are prepared as far as its text names entity_schema and unique_ids. Registered tables are left as they are. Errors: MP001, 42809 for a key set that a registered table lacks, and what CREATE TABLE raises.';

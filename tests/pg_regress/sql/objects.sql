@@ -1,6 +1,7 @@
 -- What the extension consists of, what it says about itself, and who may use it.
 
 -- Functions: volatility and parallel safety as strong as they are true, none with the owner's rights.
+\pset format unaligned
 SELECT p.pronamespace::regnamespace AS schema, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
        CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
        CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
@@ -13,6 +14,7 @@ SELECT p.proname AS name, pg_get_function_result(p.oid) AS result
 FROM pg_proc AS p
 WHERE p.pronamespace = 'public'::regnamespace AND p.proname LIKE 'erp\_%'
 ORDER BY p.proname, pg_get_function_arguments(p.oid) COLLATE "C";
+\pset format aligned
 
 -- Functions in PL/pgSQL pin their search_path.
 SELECT p.oid::regprocedure AS function
@@ -73,7 +75,7 @@ DROP ROLE regress_nobody;
 
 -- The table's owner may grant on what changing the bindings needs.
 CREATE ROLE regress_operator;
-GRANT INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_key TO regress_operator;
+GRANT INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_column, erp.entity_key TO regress_operator;
 CREATE SCHEMA objects AUTHORIZATION regress_operator;
 SET ROLE regress_operator;
 SET search_path = objects, public;
@@ -83,7 +85,7 @@ SELECT entity_slug, action FROM erp_apply(customer_mapping(), 'Changed', '{"id":
 RESET ROLE;
 RESET search_path;
 CALL forget('objects');
-REVOKE INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_key FROM regress_operator;
+REVOKE INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_column, erp.entity_key FROM regress_operator;
 DROP ROLE regress_operator;
 
 -- Bindings that make no sense are refused.

@@ -28,13 +28,15 @@ DECLARE
     entity record;
 BEGIN
     FOR bound IN
-        SELECT t.slug, t.table_name,
+        SELECT t.slug, t.table_name, t.id_column,
                (SELECT string_agg(DISTINCT format('%I', c), ', ' ORDER BY format('%I', c))
                 FROM erp.entity_key AS k, unnest(k.columns) AS c
                 WHERE k.slug = t.slug) AS keys
-        FROM erp.entity_type AS t JOIN pg_class AS c ON c.oid = t.table_name
+        FROM erp.entity_type AS t
+        -- Other ids are the same on every run.
+        JOIN pg_attribute AS a ON a.attrelid = t.table_name AND a.attname = t.id_column AND a.atttypid = 'uuid'::regtype
     LOOP
-        FOR entity IN EXECUTE format('SELECT id, concat_ws(''/'', %s) AS name FROM %s', bound.keys, bound.table_name) LOOP
+        FOR entity IN EXECUTE format('SELECT %I AS id, concat_ws(''/'', %s) AS name FROM %s', bound.id_column, bound.keys, bound.table_name) LOOP
             value := replace(value, entity.id::text, bound.slug || ' ' || entity.name);
         END LOOP;
     END LOOP;
@@ -65,6 +67,22 @@ CREATE FUNCTION customer_mapping() RETURNS jsonb
                 "items": [{"entity_schema": "account", "unique_ids": [{"attribute": "number", "field": "account"}]}]}}
         ]
     }');
+
+-- The error that a statement ends with; then what its hint, run as a statement, makes of it: the
+-- state in which the same statement ends now, with the message if that is another error. All of
+-- it is undone.
+CREATE FUNCTION mended(statement text, OUT state text, OUT message text, OUT hint text, OUT mended text)
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    SELECT f.state, f.message, f.hint INTO state, message, hint FROM failure(statement) AS f;
+    EXECUTE coalesce(substring(hint FROM '(?:GRANT|ALTER|CREATE|DELETE|SELECT) .*;'), 'SELECT');
+    SELECT concat_ws(': ', f.state, f.message) INTO mended FROM failure(statement) AS f;
+    RAISE EXCEPTION USING ERRCODE = 'ZZZZZ';
+EXCEPTION WHEN SQLSTATE 'ZZZZZ' THEN
+    NULL;
+END
+$$;
 
 -- Forgets the entity types and tables of a file, at its end. Each file makes its tables in a
 -- schema of its own.

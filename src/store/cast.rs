@@ -116,12 +116,20 @@ fn is_cast<'a>(
             Ok(true)
         }
         (Kind::Numeric, Value::Number(_)) => Ok(true),
-        // JSONata unwraps lists of one.
         (Kind::Array, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
-            *value = kept(&Tree::Array(vec![Tree::Value(*value)]), arena)?;
+            *value = as_list(*value, arena)?;
             Ok(false)
         }
         _ => Ok(false),
+    }
+}
+
+/// A list; JSONata unwraps lists of one.
+fn as_list<'a>(value: Value<'a>, arena: &'a Bump) -> Result<Value<'a>, Failure> {
+    match value {
+        Value::Array(_) => Ok(value),
+        Value::Null => kept(&Tree::Array(Vec::new()), arena),
+        one => kept(&Tree::Array(vec![one.into()]), arena),
     }
 }
 
@@ -141,7 +149,7 @@ fn cast_column<'a>(
     let mut failures = Vec::new();
     let mut together = Vec::with_capacity(slots.len());
     for slot in slots {
-        match operand(ty, column, *slot.value) {
+        match operand(ty, column, *slot.value, arena) {
             Ok(operand) => together.push((slot, operand)),
             Err(failure) => failures.push((slot.at, failure)),
         }
@@ -174,11 +182,12 @@ fn operand<'a>(
     ty: &EntityType,
     column: &Column,
     value: Value<'a>,
+    arena: &'a Bump,
 ) -> Result<(Option<&'a str>, Value<'a>), Failure> {
     let only = value.as_object().filter(|object| object.len() == 1);
     match only.and_then(|object| object.iter().next()) {
         Some((name, list)) if Operation::named(name).is_some() => match column.kind {
-            Kind::Array => Ok((Some(name), list)),
+            Kind::Array => Ok((Some(name), as_list(list, arena)?)),
             _ => Err(misfit(ty, column).into()),
         },
         _ => Ok((None, value)),
@@ -225,12 +234,12 @@ fn is_of_data(failure: &Failure) -> bool {
 
 /// The error of a value that a column cannot have.
 pub fn misfit(ty: &EntityType, column: &Column) -> Error {
+    let known = column.ty.trim_start_matches("pg_catalog.").replace('"', "");
+    let element = known.strip_prefix('_').filter(|_| column.kind == Kind::Array);
+    let shown = element.map_or(known.clone(), |element| format!("{element}[]"));
     let message = format!(
-        "{}.{}: the value does not fit the column {} of type {}",
-        ty.slug,
-        column.attribute,
-        column.name,
-        column.ty.trim_start_matches("pg_catalog.").replace('"', "")
+        "{}.{}: the value does not fit the column {} of type {shown}",
+        ty.slug, column.attribute, column.name
     );
     Error::new(Code::AttributeTypeMismatch, message)
         .hint("Map the attribute to what the column's type can read.")

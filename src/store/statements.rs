@@ -509,6 +509,7 @@ impl EntityType {
             ("{id_column}", layout.id.clone()),
             ("{id_type}", layout.id_type().to_owned()),
             ("{k.id}", layout.id_given("k.id")),
+            ("{i.id}", layout.id_given("i.id")),
             ("{is_stub}", layout.is_stub()),
             ("{is_deleted}", layout.is_deleted()),
             ("{attributes}", layout.attributes()),

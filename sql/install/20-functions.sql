@@ -43,6 +43,13 @@ CREATE FUNCTION erp_apply_batch(mapping jsonb, event_name text, payloads jsonb[]
 COMMENT ON FUNCTION erp_apply_batch(jsonb, text, jsonb[], text) IS
 'Applies events in order, set-wise: the entities are those that erp_apply on each in turn would make. An entity that several events touch is written once, so constraints and triggers see what they make of it together. event: the position in payloads, from 1. on_error: raise (the first event that fails fails the call) or continue (it is set aside as a row with action failed and error {"sqlstate", "code"?, "message", "detail"?, "hint"?}, and the others are applied). Errors: as erp_apply.';
 
+CREATE FUNCTION erp_simulate(mapping jsonb, event_name text, payload jsonb)
+    RETURNS TABLE (entity_slug text, entity_id text, action text, unique_identifiers jsonb, before jsonb, after jsonb)
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_simulate';
+COMMENT ON FUNCTION erp_simulate(jsonb, text, jsonb) IS
+'What erp_apply would do now, row by row, with the attributes of each entity before and after; nothing is written, locked or triggered, no sequence is used, and it works in read-only transactions and on standbys. Ids of entities that would be created are made up. before is null for those, after for entities that would be purged. Errors: as erp_apply, but for those of constraints and triggers, which do not run, and MP011.';
+
 CREATE FUNCTION erp._purge_deleted(before timestamptz, max_rows bigint) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_purge_deleted';

@@ -10,6 +10,7 @@ mod map;
 mod merge;
 mod prepare;
 mod purge;
+mod simulate;
 mod validate;
 
 use bumpalo::Bump;
@@ -53,6 +54,7 @@ sql_functions! {
     pg_finfo_erp_binding_changed erp_binding_changed => prepare::binding_changed;
     pg_finfo_erp_apply erp_apply => apply::payload_form;
     pg_finfo_erp_apply_event erp_apply_event => apply::event_form;
+    pg_finfo_erp_simulate erp_simulate => simulate::simulate;
     pg_finfo_erp_apply_batch erp_apply_batch => apply::batch;
 }
 

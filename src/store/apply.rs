@@ -104,15 +104,15 @@ pub fn with_retries<T>(mut call: impl FnMut(u32) -> Result<T, Stop>) -> Result<T
             Ok(done) => return Ok(done),
             Err(stop) => stop,
         };
-        match stop {
-            Stop::Failed(failure) if tried >= tries(&failure) => return Err(failure),
-            Stop::Entangled => return Err(entangled().into()),
-            Stop::Restart if tried >= TRIES => {
-                let message = "the entities kept changing while the event was applied";
-                return Err(Failure::Contended { message: message.into() });
-            }
-            _ => wait(tried)?,
+        let most = match &stop {
+            Stop::Failed(failure) => tries(failure),
+            Stop::Entangled => 1,
+            Stop::Restart => TRIES,
+        };
+        if tried >= most {
+            return Err(failed(stop));
         }
+        wait(tried)?;
     }
     unreachable!("tries end")
 }
@@ -315,6 +315,18 @@ impl<'a> Chunk<'a> {
             }
         }
         Ok(Decided { entities, outcomes, written: Written::default() })
+    }
+}
+
+/// The failure for which a call that is not tried again stopped.
+pub fn failed(stop: Stop) -> Failure {
+    match stop {
+        Stop::Failed(failure) => failure,
+        Stop::Entangled => entangled().into(),
+        Stop::Restart => {
+            let message = "the entities kept changing while the event was applied";
+            Failure::Contended { message: message.into() }
+        }
     }
 }
 

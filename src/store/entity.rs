@@ -95,6 +95,11 @@ impl<'a> Entity<'a> {
         }
     }
 
+    /// Whether it is to be purged.
+    pub fn is_purged(&self) -> bool {
+        matches!(self.removal, Some((Removal::Purge, ..)))
+    }
+
     /// Whether its row will be another one than it is, all events taken together.
     pub fn differs_from_row(&self) -> bool {
         let same = |(now, row): (Object<'_>, Object<'_>)| now.bytes() == row.bytes();

@@ -12,6 +12,7 @@
 //! - [`write`]: the statements that carry it out, and [`registered`] on tables that users have;
 //! - [`remove`]: purged and pruned entities;
 //! - [`purge`]: the recycle bin;
+//! - [`simulate`]: what an event would do;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
 pub mod apply;
@@ -27,6 +28,7 @@ mod registered;
 mod remove;
 mod request;
 mod resolve;
+pub mod simulate;
 mod statements;
 mod working_set;
 mod write;

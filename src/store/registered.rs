@@ -253,11 +253,21 @@ fn by_shape<'a>(rows: Vec<Row<'a>>) -> BTreeMap<Shape, Vec<Row<'a>>> {
     shapes
 }
 
+/// Which ids new entities get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// What the events give, and the tables' defaults.
+    Made,
+    /// What the events give: no default is evaluated.
+    Given,
+}
+
 /// Finds the ids of new entities of registered tables: what the event gives, or the table's
 /// default. They are known before anything is written, so that whatever links to them can.
 pub fn assign_ids<'a>(
     entities: &WorkingSet<'a>,
     written: &mut Written<'a>,
+    ids: Ids,
     arena: &'a Bump,
 ) -> Result<(), Stop> {
     for (of, ty) in entities.types.iter().enumerate() {
@@ -287,7 +297,7 @@ pub fn assign_ids<'a>(
                 }
             }
         }
-        if !by_default.is_empty() {
+        if !by_default.is_empty() && ids == Ids::Made {
             let count = Datum::from(by_default.len() as i64);
             let rows = ty.next_ids()?.execute(&[count], Access::Write)?;
             for (index, row) in by_default.into_iter().zip(rows.iter()) {

@@ -20,7 +20,7 @@ use super::entity::Removal;
 use super::entity_type::EntityType;
 use super::guard::Way;
 use super::layout::uuid;
-use super::registered::{Registered, assign_ids};
+use super::registered::{Ids, Registered, assign_ids};
 use super::resolve::find_by_key;
 use super::statements::Find;
 use super::working_set::WorkingSet;
@@ -54,7 +54,7 @@ pub fn write<'a>(
     arena: &'a Bump,
 ) -> Result<Written<'a>, Stop> {
     let mut written = Written::default();
-    assign_ids(entities, &mut written, arena)?;
+    assign_ids(entities, &mut written, Ids::Made, arena)?;
     for ty in order(entities) {
         let table = Table::new(entities, ty, now, arena);
         let (mut by_id, mut new) = (Vec::new(), Vec::new());

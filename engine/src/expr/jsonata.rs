@@ -9,12 +9,16 @@ use jlens_core::output::{Builder, Member};
 use jlens_core::{Ast, Expression, Node, NodeKind, Options, stack};
 
 use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
-use super::{Context, Failure, FailureKind, MAX_EXPRESSION_LENGTH};
+use super::{Context, Failure, FailureKind, MAX_EXPRESSION_LENGTH, Reads, items};
 use crate::jsonb::{EXACT_INTEGERS, Number, Tree, Value};
 
 /// The longest array in an expression that uses `$distinct`, which takes quadratic time and
 /// cannot be stopped meanwhile: a quarter of a second at this length.
 const MAX_DISTINCT: usize = 10_000;
+
+/// The longest expression whose reads are told apart, in bytes. The analysis cannot be stopped,
+/// and takes up to two seconds at this length.
+const MAX_ANALYSED: usize = 16 << 10;
 
 /// A compiled expression.
 #[derive(Debug, Clone)]
@@ -91,6 +95,19 @@ impl Jsonata {
             return Cow::Owned(context.options.clone().max_array_length(most));
         }
         Cow::Borrowed(&context.options)
+    }
+
+    /// What the expression may read of its input; everything, if it is very long.
+    pub fn reads(&self) -> Reads {
+        if self.source().len() > MAX_ANALYSED {
+            return Reads::everything();
+        }
+        Reads::of_jsonata(self.expression.reads().input())
+    }
+
+    /// As [`Jsonata::reads`], with what the relation items that it yields read in turn.
+    pub fn relation_reads(&self) -> Reads {
+        self.reads().and(items::reads(&self.expression.ast().root))
     }
 
     /// The literal sets of `(entity_schema, unique_ids)` that the expression's object
@@ -427,7 +444,7 @@ fn message_without_values(error: &jlens_core::Error) -> String {
 }
 
 /// Calls `f` for a node and all below it. Expressions nest deeper than a stack is.
-fn visit<'n>(node: &'n Node, f: &mut impl FnMut(&'n Node)) {
+pub(super) fn visit<'n>(node: &'n Node, f: &mut impl FnMut(&'n Node)) {
     f(node);
     stack::grow(|| node.for_each_child(|child| visit(child, f)));
 }

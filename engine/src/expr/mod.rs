@@ -1,8 +1,10 @@
 //! Expressions: JSONata and JSONPath behind one seam each, and what an evaluation may use.
 
+mod items;
 mod jsonata;
 mod jsonpath;
 mod numbers;
+mod reads;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::jsonb::{Tree, Value, encode};
 pub use jlens_core::CancelToken;
 pub use jsonata::{Jsonata, truthy};
 pub use jsonpath::Path;
+pub use reads::{FieldPath, Reads};
 
 /// The longest expression that is compiled, in bytes.
 pub const MAX_EXPRESSION_LENGTH: usize = 65_536;

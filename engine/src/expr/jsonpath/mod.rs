@@ -3,6 +3,7 @@
 
 mod cost;
 mod node;
+mod reads;
 mod typing;
 
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
@@ -11,7 +12,7 @@ use jsonpath_rust::query::js_path_process;
 
 use self::cost::{MAX_VISITS, Size, regex_visits, visits};
 use self::node::Node;
-use super::{Context, Failure, FailureKind};
+use super::{Context, Failure, FailureKind, Reads};
 use crate::jsonb::{Tree, Value};
 
 /// The longest path, in bytes; the deepest brackets and parentheses. The parser's time grows
@@ -71,6 +72,14 @@ impl Path {
     /// The path as it was written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What the path reads of its input, its filters included.
+    pub fn reads(&self) -> Reads {
+        match &self.kind {
+            Kind::Singular(steps) => reads::of_steps(steps),
+            Kind::Query { query, .. } => reads::of_query(query),
+        }
     }
 
     /// What the path selects: nothing, the value, or an array of several values in the order

@@ -8,9 +8,11 @@
 //! - [`map`]: an event's payload to entity updates;
 //! - [`merge`]: how a patch changes an entity's attributes;
 //! - [`identifier`]: when two identifiers are one key;
-//! - [`expr`]: JSONata and JSONPath.
+//! - [`expr`]: JSONata and JSONPath;
+//! - [`explain`]: what a mapping reads and writes, without running it.
 
 pub mod error;
+pub mod explain;
 pub mod expr;
 pub mod identifier;
 pub mod jsonb;

@@ -16,6 +16,21 @@ CREATE FUNCTION erp_map(mapping jsonb, event_name text, payload jsonb, at timest
 COMMENT ON FUNCTION erp_map(jsonb, text, jsonb, timestamptz) IS
 'What an event maps to, no table read: a row an entity update. payload: JSON, or a string that holds JSON. at: the time that $now() tells. An entry in a prune-scope mode adds a last row with mode prune-delete or prune-purge and its scope. Errors: MP001, MP002, MP003, MP004, MP009, MP010.';
 
+CREATE FUNCTION erp_explain(mapping jsonb, event_name text DEFAULT NULL)
+    RETURNS TABLE (event_name text, entry int, entity_slug text, mode text, role text, attribute text,
+                   source text[], reads_from text, kind text, expression text,
+                   operation text, target_slug text, target_attribute text, path text)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'erp_explain';
+COMMENT ON FUNCTION erp_explain(jsonb, text) IS
+'What a mapping reads and writes, told without running it: a row a source, in the order of the mapping. event_name: one event; null, all of them. role: items, enabled, identifier, attribute, relation or scope. source: the fields that may be read, * for any, from the payload or from the item of the entry''s own expression (reads_from). expression: the source as it is written, in the language kind. target_slug, target_attribute: what a relation or a scope looks entities up by. path: the place as a JSON Pointer. Errors: MP001, MP002.';
+
+CREATE FUNCTION erp_explain_diagram(mapping jsonb, event_name text DEFAULT NULL) RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'erp_explain_diagram';
+COMMENT ON FUNCTION erp_explain_diagram(jsonb, text) IS
+'The rows of erp_explain as a Mermaid flowchart: fields of the payload, attributes of entities, what relations look up. event_name: one event; null, all of them. Errors: MP001, MP002.';
+
 CREATE FUNCTION erp_merge(current jsonb, patch jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'erp_merge';

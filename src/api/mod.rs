@@ -5,6 +5,7 @@
 //! whole.
 
 mod apply;
+mod explain;
 mod find;
 mod map;
 mod merge;
@@ -43,6 +44,8 @@ macro_rules! sql_functions {
 sql_functions! {
     pg_finfo_erp_validate erp_validate => validate::validate;
     pg_finfo_erp_map erp_map => map::map;
+    pg_finfo_erp_explain erp_explain => explain::explain;
+    pg_finfo_erp_explain_diagram erp_explain_diagram => explain::diagram;
     pg_finfo_erp_merge erp_merge => merge::merge;
     pg_finfo_erp_merge_changes erp_merge_changes => merge::merge_changes;
     pg_finfo_erp_relink erp_relink => merge::relink;

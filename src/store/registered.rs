@@ -164,7 +164,10 @@ impl<'a> Registered<'_, 'a> {
             let id = written.id(self.entities, index);
             new.push(self.row(index, id, attributes, None)?);
         }
-        for (shape, rows) in by_shape(new) {
+        let mut new: Vec<(Shape, Vec<Row<'a>>)> = by_shape(new).into_iter().collect();
+        // A row may refer to another of its table, which the statement before has to have made.
+        new.sort_by_key(|(shape, _)| shape.columns.iter().any(|at| self.is_reference(*at)));
+        for (shape, rows) in new {
             let stubs = rows.iter().map(|row| self.entity(row.index).stub);
             let stubs = array::of_bool(self.arena, stubs);
             let arguments = [self.ids(&rows), self.columns(&rows), stubs, self.now];
@@ -175,6 +178,10 @@ impl<'a> Registered<'_, 'a> {
             written.created.extend(rows.iter().map(|row| row.index));
         }
         Ok(())
+    }
+
+    fn is_reference(&self, column: usize) -> bool {
+        matches!(&self.ty.layout.columns[column].kind, Kind::Reference(to) if *to == self.ty.slug)
     }
 
     /// The columns that a row gets: of a new one those that have a value, of another those that
@@ -224,6 +231,7 @@ impl<'a> Registered<'_, 'a> {
         if shape.has_rest {
             members.push(("rest", Tree::Object(rest)));
         }
+        shape.columns.sort_unstable();
         let columns = encode(&Tree::Object(members))?;
         Ok(Row { index, id, shape, columns })
     }

@@ -126,7 +126,9 @@ fn one_scope<'a>(
     let mut link: Option<(&str, &str, Vec<&str>)> = None;
     let rows = match prune.scope {
         ScopeRequest::Matching { set, key } => {
-            // All of them are read: those to keep are few, and often the same.
+            // What is not written yet has no id to be excepted.
+            let known: Vec<&str> =
+                known.iter().filter_map(|id| ty.layout.canonical_id(id, arena)).collect();
             let mut arguments = vec![ty.layout.ids(arena, known.iter().copied())];
             for text in key {
                 arguments.push(crate::jsonb::datum(text.as_bytes())?);

@@ -90,6 +90,8 @@ SELECT state, message FROM failure($$ SELECT * FROM erp_apply('{"entities": [{"e
 ALTER TABLE altered DROP COLUMN links, DROP COLUMN number, DROP COLUMN attributes;
 ALTER TABLE altered ADD COLUMN attributes bigint NOT NULL DEFAULT 4096;
 SELECT state, message FROM failure($$ SELECT * FROM erp_find('altered') $$);
+ALTER TABLE altered ADD COLUMN number text;
+SELECT state, message FROM failure($$ SELECT * FROM erp_find('altered') $$);
 
 -- Settings that a trigger makes are the trigger's, and none of ours show in it.
 SELECT erp_create_entity('watched', ARRAY['number']);

@@ -1,0 +1,116 @@
+//! Evaluating what the mapping says at one place of it, and errors that tell the place.
+
+use std::borrow::Cow;
+
+use super::check_exact;
+use crate::error::{Code, Error, Result};
+use crate::expr::{Context, Failure, FailureKind, Jsonata, truthy};
+use crate::identifier::is_blank;
+use crate::jsonb::Value;
+use crate::mapping::{Enabled, Entity, Identifier, Source};
+
+/// Where in the mapping a value is wanted, for errors.
+pub(super) struct Place<'a> {
+    pub(super) entity: &'a Entity,
+    pub(super) attribute: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn is_enabled(
+        &self,
+        enabled: &Enabled,
+        input: Option<Value<'a>>,
+        context: &Context<'a>,
+    ) -> Result<bool> {
+        match enabled {
+            Enabled::Always => Ok(true),
+            Enabled::Never => Ok(false),
+            Enabled::When(expression) => Ok(truthy(self.evaluate(expression, input, context)?)),
+        }
+    }
+
+    pub(super) fn evaluate(
+        &self,
+        expression: &Jsonata,
+        input: Option<Value<'a>>,
+        context: &Context<'a>,
+    ) -> Result<Option<Value<'a>>> {
+        expression
+            .evaluate(input, context)
+            .and_then(|result| result.map(|result| context.keep(result)).transpose())
+            .map_err(|failure| self.failed(&failure, expression.source()))
+    }
+
+    pub(super) fn value(
+        &self,
+        source: &'a Source,
+        item: Value<'a>,
+        context: &Context<'a>,
+    ) -> Result<Option<Value<'a>>> {
+        source
+            .value(item, context)
+            .map_err(|failure| self.failed(&failure, source.text().unwrap_or_default()))
+    }
+
+    /// The values of `identifiers`; `None` when one is missing, null or "".
+    pub(super) fn identifiers(
+        &self,
+        schema: &str,
+        identifiers: &'a [Identifier],
+        item: Value<'a>,
+        context: &Context<'a>,
+    ) -> Result<Option<Vec<(&'a str, Value<'a>)>>> {
+        let mut found = Vec::with_capacity(identifiers.len());
+        for identifier in identifiers {
+            match self.value(&identifier.source, item, context)? {
+                Some(value) if !is_blank(value) => {
+                    check_exact(schema, &identifier.attribute, value)?;
+                    found.push((identifier.attribute.as_str(), value));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// The failure of an expression that `expression` made.
+    pub(super) fn failed_inside(&self, failure: Failure, expression: &Jsonata) -> Error {
+        self.failed(&Failure { position: None, ..failure }, expression.source())
+    }
+
+    pub(super) fn failed(&self, failure: &Failure, expression: &str) -> Error {
+        let code = match failure.kind {
+            FailureKind::Limit | FailureKind::Cancelled => Code::ExpressionLimitExceeded,
+            FailureKind::Syntax | FailureKind::Evaluation => Code::MappingExpressionFailed,
+        };
+        let error = Error::new(code, format!("{}: {}", self.name(), failure.message))
+            .detail(self.detail(Some(failure), expression));
+        Error { limit: failure.limit, ..error }
+    }
+
+    pub(super) fn name(&self) -> Cow<'a, str> {
+        match self.attribute {
+            Some(attribute) => format!("{}.{attribute}", self.entity.schema).into(),
+            None => self.entity.schema.as_str().into(),
+        }
+    }
+
+    /// Entity, attribute, expression, position and the engine's own code.
+    pub(super) fn detail(&self, failure: Option<&Failure>, expression: &str) -> String {
+        const SHOWN: usize = 500;
+        let mut detail = format!("Entity: {} ({})", self.entity.schema, self.entity.pointer);
+        if let Some(attribute) = self.attribute {
+            detail.push_str(&format!("\nAttribute: {attribute}"));
+        }
+        let shown: String = expression.chars().take(SHOWN).collect();
+        let more = if shown.len() < expression.len() { "…" } else { "" };
+        detail.push_str(&format!("\nExpression: {shown}{more}"));
+        if let Some(position) = failure.and_then(|failure| failure.position) {
+            detail.push_str(&format!("\nPosition: {position}"));
+        }
+        if let Some(code) = failure.and_then(|failure| failure.code.as_deref()) {
+            detail.push_str(&format!("\nEngine code: {code}"));
+        }
+        detail
+    }
+}

@@ -1,0 +1,91 @@
+//! The form in which mapping results are shown.
+
+use super::{Attribute, EntityUpdate, Mapped, Prune, Relation, Target};
+use crate::jsonb::{Tree, Value};
+use crate::mapping::{Mode, Scope};
+
+impl<'a> Mapped<'a> {
+    /// The slug of the entities concerned.
+    pub fn schema(&self) -> &'a str {
+        match self {
+            Mapped::Update(update) => &update.entity.schema,
+            Mapped::Prune(prune) => &prune.entity.schema,
+        }
+    }
+
+    /// What is done: a mode's name, `prune-delete` or `prune-purge`.
+    pub fn mode(&self) -> &'static str {
+        match self {
+            Mapped::Update(update) => update.entity.mode.of_updates().name(),
+            Mapped::Prune(prune) if prune.entity.mode == Mode::UpsertPruneScopeDelete => {
+                "prune-delete"
+            }
+            Mapped::Prune(_) => "prune-purge",
+        }
+    }
+}
+
+impl<'a> EntityUpdate<'a> {
+    /// `{attribute: value}` of the unique identifiers.
+    pub fn identifiers_tree(&self) -> Tree<'a> {
+        members(&self.unique_identifiers)
+    }
+
+    /// `{attribute: value}`, relations as `{"$relation": {OP: [{"$entity_unique_ids", "_schema",
+    /// "_tags"?}]}}`.
+    pub fn attributes_tree(&self) -> Tree<'a> {
+        let attribute = |(name, attribute): &(&'a str, Attribute<'a>)| match attribute {
+            Attribute::Value(value) => (*name, Tree::Value(*value)),
+            Attribute::Relation(relation) => (*name, relation.tree(Target::tree)),
+        };
+        Tree::Object(self.attributes.iter().map(attribute).collect())
+    }
+}
+
+impl<'a> Relation<'a> {
+    /// `{"$relation": {OP: […]}}` with each target as `item` writes it.
+    pub fn tree(&self, item: impl FnMut(&Target<'a>) -> Tree<'a>) -> Tree<'a> {
+        let list = Tree::Array(self.targets.iter().map(item).collect());
+        let operation = Tree::Object(vec![(self.operation.name(), list)]);
+        Tree::Object(vec![("$relation", operation)])
+    }
+}
+
+impl<'a> Target<'a> {
+    fn tree(&self) -> Tree<'a> {
+        self.item("$entity_unique_ids", members(&self.identifiers))
+    }
+
+    /// The item of a relation that names the target by `key`.
+    pub fn item(&self, key: &'static str, value: Tree<'a>) -> Tree<'a> {
+        let mut item = vec![(key, value), ("_schema", Value::String(self.schema).into())];
+        if let Some(tags) = self.tags {
+            item.push(("_tags", tags.into()));
+        }
+        Tree::Object(item)
+    }
+}
+
+impl<'a> Prune<'a> {
+    /// The scope with its values: `{"scope_mode": "relations", "schema", "unique_identifiers"}`
+    /// or `{"scope_mode": "query", "attributes"}`.
+    pub fn scope_tree(&self) -> Tree<'a> {
+        let word = |word: &'a str| Tree::Value(Value::String(word));
+        match &self.entity.scope {
+            Some(Scope::Relations { schema, .. }) => Tree::Object(vec![
+                ("scope_mode", word("relations")),
+                ("schema", word(schema)),
+                ("unique_identifiers", members(&self.values)),
+            ]),
+            _ => Tree::Object(vec![
+                ("scope_mode", word("query")),
+                ("attributes", members(&self.values)),
+            ]),
+        }
+    }
+}
+
+/// An object of `pairs`.
+pub fn members<'a>(pairs: &[(&'a str, Value<'a>)]) -> Tree<'a> {
+    Tree::Object(pairs.iter().map(|(name, value)| (*name, Tree::Value(*value))).collect())
+}

@@ -1,0 +1,228 @@
+//! Fields and what they hold: sources, relations, identifiers.
+
+use std::collections::BTreeSet;
+
+use super::Compiler;
+use super::check::At;
+use crate::expr::{Failure, Jsonata, Path};
+use crate::jsonb::{Object, Value};
+use crate::mapping::{
+    Constant, Enabled, Field, FieldValue, Identifier, Operation, RelationItem, RelationItems,
+    Relations, Source,
+};
+
+const FIELD_KEYS: &[&str] =
+    &["attribute", "constant", "jsonataExpression", "field", "relations", "enabled"];
+const RELATIONS_KEYS: &[&str] = &["operation", "items", "jsonataExpression"];
+const ITEM_KEYS: &[&str] = &["entity_schema", "unique_ids", "_tags"];
+const IDENTIFIER_KEYS: &[&str] = &["attribute", "constant", "jsonataExpression", "field"];
+
+impl Compiler {
+    pub(super) fn fields(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Vec<Field>> {
+        let value = self.required(object, "fields", at)?;
+        let at = at.key("fields");
+        let fields = self.array(value, &at, "\"fields\"")?;
+        let compiled = fields
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, field)| self.field(field, &at.index(i)))
+            .collect();
+        Some(compiled)
+    }
+
+    fn field(&mut self, field: Value<'_>, at: &At<'_>) -> Option<Field> {
+        let object = self.object(field, at, "an entry of \"fields\"")?;
+        self.unknown_keys(object, FIELD_KEYS, at);
+        let attribute = self.required_name(object, "attribute", at);
+        let enabled = self.enabled(object, at);
+        let value = match object.get("relations") {
+            Some(relations) => {
+                self.shadowed(object, "relations", IDENTIFIER_KEYS, at);
+                self.relations(relations, &at.key("relations")).map(FieldValue::Relations)
+            }
+            None => self.source(object, at, "relations").map(FieldValue::Source),
+        };
+        let pointer = at.pointer();
+        Some(Field { attribute: attribute?, enabled: enabled?, value: value?, pointer })
+    }
+
+    /// The source that counts when several stand there: `constant`, then `jsonataExpression`,
+    /// then `field`.
+    fn source(&mut self, object: Object<'_>, at: &At<'_>, other: &str) -> Option<Source> {
+        if let Some(constant) = object.get("constant") {
+            self.shadowed(object, "constant", &["jsonataExpression", "field"], at);
+            return self.constant(constant, &at.key("constant")).map(Source::Constant);
+        }
+        if object.get("jsonataExpression").is_some() {
+            self.shadowed(object, "jsonataExpression", &["field"], at);
+            return self.optional_jsonata(object, at).map(Source::Jsonata);
+        }
+        let Some(field) = object.get("field") else {
+            let or_other = if other.is_empty() { String::new() } else { format!(", \"{other}\"") };
+            let message = format!(
+                "a value needs one of \"field\", \"jsonataExpression\", \"constant\"{or_other}"
+            );
+            self.error("SOURCE_MISSING", at, message);
+            return None;
+        };
+        let at = at.key("field");
+        let field = self.string(field, &at, "\"field\"")?;
+        if !field.starts_with('$') {
+            return Some(Source::Key(field.to_owned()));
+        }
+        match Path::compile(field) {
+            Ok(path) => Some(Source::Path(path)),
+            Err(failure) => {
+                self.error("PATH_INVALID", &at, failure.message);
+                None
+            }
+        }
+    }
+
+    fn shadowed(&mut self, object: Object<'_>, winner: &str, losers: &[&str], at: &At<'_>) {
+        for loser in losers.iter().filter(|loser| **loser != "attribute") {
+            if object.get(loser).is_some() {
+                let message = format!("\"{loser}\" is ignored beside \"{winner}\"");
+                self.warning("KEY_UNUSED", &at.key(loser), message, None);
+            }
+        }
+    }
+
+    fn relations(&mut self, relations: Value<'_>, at: &At<'_>) -> Option<Relations> {
+        let object = self.object(relations, at, "\"relations\"")?;
+        self.unknown_keys(object, RELATIONS_KEYS, at);
+        let operation = match object.get("operation") {
+            None => Some(Operation::Set),
+            Some(value) => self.word(value, &at.key("operation"), "\"operation\"", &Operation::ALL),
+        };
+        let items = match (object.get("items"), object.get("jsonataExpression")) {
+            (Some(items), expression) => {
+                if expression.is_some() {
+                    self.shadowed(object, "items", &["jsonataExpression"], at);
+                }
+                self.relation_items(items, &at.key("items"))
+            }
+            (None, Some(_)) => self.optional_jsonata(object, at).map(RelationItems::Expression),
+            (None, None) => {
+                let message = "relations need \"items\" or \"jsonataExpression\"";
+                self.error("SOURCE_MISSING", at, message);
+                None
+            }
+        };
+        Some(Relations { operation: operation?, items: items? })
+    }
+
+    fn relation_items(&mut self, items: Value<'_>, at: &At<'_>) -> Option<RelationItems> {
+        let items = self.array(items, at, "\"items\"")?;
+        let compiled = items
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, item)| self.relation_item(item, &at.index(i)))
+            .collect();
+        Some(RelationItems::Listed(compiled))
+    }
+
+    fn relation_item(&mut self, item: Value<'_>, at: &At<'_>) -> Option<RelationItem> {
+        let object = self.object(item, at, "an entry of \"items\"")?;
+        self.unknown_keys(object, ITEM_KEYS, at);
+        let schema = self.required_name(object, "entity_schema", at);
+        let unique_ids = self.identifiers(object, "unique_ids", at);
+        let tags = match object.get("_tags") {
+            None => None,
+            Some(tags) => {
+                let at = at.key("_tags");
+                for (i, tag) in self.array(tags, &at, "\"_tags\"")?.into_iter().enumerate() {
+                    self.string(tag, &at.index(i), "a tag");
+                }
+                Some(self.constant(tags, &at)?)
+            }
+        };
+        Some(RelationItem { schema: schema?, tags, unique_ids: unique_ids? })
+    }
+
+    /// A list of `{"attribute", "field" | "jsonataExpression" | "constant"}`, not empty.
+    pub(super) fn identifiers(
+        &mut self,
+        object: Object<'_>,
+        key: &str,
+        at: &At<'_>,
+    ) -> Option<Vec<Identifier>> {
+        let value = self.required(object, key, at)?;
+        let at = at.key(key);
+        let items = self.array(value, &at, &format!("\"{key}\""))?;
+        if items.is_empty() {
+            let message = format!("\"{key}\" must name at least one attribute");
+            self.error("VALUE_INVALID", &at, message);
+            return None;
+        }
+        let mut seen = BTreeSet::new();
+        let mut identifiers = Vec::new();
+        for (i, item) in items.into_iter().enumerate() {
+            let at = at.index(i);
+            let Some(identifier) = self.identifier(item, &at) else { continue };
+            if !seen.insert(identifier.attribute.clone()) {
+                let message = format!("\"{}\" is named twice", identifier.attribute);
+                self.error("VALUE_INVALID", &at, message);
+                continue;
+            }
+            identifiers.push(identifier);
+        }
+        Some(identifiers)
+    }
+
+    fn identifier(&mut self, identifier: Value<'_>, at: &At<'_>) -> Option<Identifier> {
+        let object = self.object(identifier, at, "a unique identifier")?;
+        self.unknown_keys(object, IDENTIFIER_KEYS, at);
+        let attribute = self.required_name(object, "attribute", at);
+        let source = self.source(object, at, "");
+        Some(Identifier { attribute: attribute?, source: source? })
+    }
+
+    pub(super) fn enabled(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Enabled> {
+        let at = at.key("enabled");
+        match object.get("enabled") {
+            None | Some(Value::Bool(true)) => Some(Enabled::Always),
+            Some(Value::Bool(false)) => Some(Enabled::Never),
+            Some(Value::String(source)) => self.jsonata(source, &at).map(Enabled::When),
+            Some(other) => {
+                let message = format!(
+                    "\"enabled\" must be true, false or a JSONata expression, not {}",
+                    other.type_name()
+                );
+                self.error("TYPE_MISMATCH", &at, message);
+                None
+            }
+        }
+    }
+
+    /// The object's `jsonataExpression`, if there is one.
+    pub(super) fn optional_jsonata(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Jsonata> {
+        let at = at.key("jsonataExpression");
+        let source = self.string(object.get("jsonataExpression")?, &at, "\"jsonataExpression\"")?;
+        self.jsonata(source, &at)
+    }
+
+    fn jsonata(&mut self, source: &str, at: &At<'_>) -> Option<Jsonata> {
+        match Jsonata::compile(source) {
+            Ok(expression) => Some(expression),
+            Err(failure) => {
+                self.error("EXPRESSION_INVALID", at, syntax_message(&failure));
+                None
+            }
+        }
+    }
+
+    fn constant(&mut self, value: Value<'_>, at: &At<'_>) -> Option<Constant> {
+        let constant = Constant::new(value);
+        if constant.is_err() {
+            self.error("VALUE_INVALID", at, "the value is too large");
+        }
+        constant.ok()
+    }
+}
+
+fn syntax_message(failure: &Failure) -> String {
+    let code = failure.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+    let position = failure.position.map(|at| format!(" (at position {at})")).unwrap_or_default();
+    format!("{code}{}{position}", failure.message)
+}

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::{Code, Error, Result};
 use crate::jsonb::Value;
+use crate::value_type::first_stored;
 
 /// The longest identifier, in bytes: an index entry must fit a page.
 pub const MAX_IDENTIFIER_LENGTH: usize = 1_000;
@@ -14,10 +15,11 @@ pub fn is_blank(value: Value<'_>) -> bool {
 }
 
 /// The text under which `value` is looked up: a string as it is, a number by its canonical
-/// digits (`7`, `7.0` and `"7"` are one key), a boolean by its name. `None` for what identifies
-/// nothing, and for objects and arrays.
+/// digits (`7`, `7.0` and `"7"` are one key), a boolean by its name, a stored list of e-mail
+/// addresses or phone numbers by the first. `None` for what identifies nothing, and for other
+/// objects and arrays.
 pub fn key(value: Value<'_>) -> Option<Cow<'_, str>> {
-    match value {
+    match first_stored(value).unwrap_or(value) {
         Value::String("") | Value::Null | Value::Array(_) | Value::Object(_) => None,
         Value::String(string) => Some(string.into()),
         Value::Number(number) => Some(number.canonical().into()),
@@ -33,7 +35,7 @@ pub fn applicable_key<'a>(
     value: Option<Value<'a>>,
 ) -> Result<Cow<'a, str>> {
     let place = format!("{schema}: unique identifier {attribute}");
-    let key = match value {
+    let key = match value.map(|value| first_stored(value).unwrap_or(value)) {
         Some(value @ (Value::Array(_) | Value::Object(_))) => {
             let message = format!("{place} is {}", value.type_name());
             return Err(Error::new(Code::AttributeTypeMismatch, message)

@@ -8,6 +8,7 @@
 //! - [`map`]: an event's payload to entity updates;
 //! - [`merge`]: how a patch changes an entity's attributes;
 //! - [`identifier`]: when two identifiers are one key;
+//! - [`value_type`]: the forms in which e-mail addresses and phone numbers are stored;
 //! - [`expr`]: JSONata and JSONPath;
 //! - [`explain`]: what a mapping reads and writes, without running it.
 
@@ -19,3 +20,4 @@ pub mod jsonb;
 pub mod map;
 pub mod mapping;
 pub mod merge;
+pub mod value_type;

@@ -10,6 +10,7 @@ use crate::identifier::is_blank;
 use crate::jsonb::Value;
 use crate::mapping::{Enabled, Entity, Event, Field, FieldValue, Operation, Scope};
 
+use crate::value_type::{self, ValueType};
 use place::Place;
 use target::relation;
 
@@ -54,6 +55,8 @@ pub struct Target<'a> {
     pub schema: &'a str,
     pub identifiers: Vec<(&'a str, Value<'a>)>,
     pub tags: Option<Value<'a>>,
+    /// The identifiers that are stored in the form of a type.
+    pub types: Vec<(&'a str, ValueType)>,
 }
 
 /// Which entities of the entry's schema are to go, unless the same event upserts them.
@@ -139,13 +142,24 @@ fn update<'a>(
     for id in &entity.unique_ids {
         let mapped = attributes.iter().find(|(name, _)| name == id);
         if let Some((_, Attribute::Value(value))) = mapped
-            && !is_blank(*value)
+            && let Some(value) = identifying(entity, id, *value)
         {
-            check_exact(&entity.schema, id, *value)?;
-            unique_identifiers.push((id.as_str(), *value));
+            check_exact(&entity.schema, id, value)?;
+            unique_identifiers.push((id.as_str(), value));
         }
     }
     Ok(EntityUpdate { entity, unique_identifiers, attributes })
+}
+
+/// What the value of an attribute identifies the entity by.
+fn identifying<'a>(entity: &Entity, id: &str, value: Value<'a>) -> Option<Value<'a>> {
+    let is_typed =
+        || entity.fields.iter().any(|field| field.attribute == id && field.value_type.is_some());
+    let value = match value {
+        Value::Array(_) | Value::Object(_) if is_typed() => value_type::identifying(value)?,
+        value => value,
+    };
+    (!is_blank(value)).then_some(value)
 }
 
 fn attribute<'a>(
@@ -159,7 +173,14 @@ fn attribute<'a>(
         return Ok(None);
     }
     match &field.value {
-        FieldValue::Source(source) => Ok(place.value(source, item, context)?.map(Attribute::Value)),
+        FieldValue::Source(source) => {
+            let value = place.value(source, item, context)?;
+            let value = match (value, field.value_type) {
+                (Some(value), Some(ty)) => Some(place.stored(ty, value, context)?),
+                (value, _) => value,
+            };
+            Ok(value.map(Attribute::Value))
+        }
         FieldValue::Relations(relations) => relation(&place, relations, item, context),
     }
 }

@@ -75,6 +75,14 @@ pub fn has_operations(patch: Object<'_>) -> bool {
     patch.iter().any(|(_, value)| !matches!(Change::of(value), Change::Value(_)))
 }
 
+/// The operation and list of a value that is an array operation.
+pub fn list_operation<'a>(value: Value<'a>) -> Option<(Operation, Vec<Value<'a>>)> {
+    match Change::of(value) {
+        Change::List(operation, items) => Some((operation, items)),
+        _ => None,
+    }
+}
+
 /// The items of a value in a patch that is a relation, be it to replace what is there
 /// (`{"$relation": […]}`) or as an operation.
 pub fn relation_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {

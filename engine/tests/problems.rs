@@ -40,7 +40,12 @@ const DOCUMENT: &str = r#"{
             ]
           }]
         }},
-        {"attribute": "others", "relations": {"jsonataExpression": "others"}}
+        {"attribute": "others", "relations": {"jsonataExpression": "others"}},
+        {"attribute": "mail", "field": "mail", "_type": "email"},
+        {"attribute": "payers", "relations": {"items": [{
+          "entity_schema": "contract",
+          "unique_ids": [{"attribute": "mail", "field": "payer", "_type": "email"}]
+        }]}}
       ]
     },
     {
@@ -174,6 +179,15 @@ fn words_of_a_list() {
         "error VALUE_INVALID @: \"scope_mode\" cannot be \"relation\" \
          | Did you mean \"relations\"?",
     );
+    for place in ["/fields/6/_type", "/fields/7/relations/items/0/unique_ids/0/_type"] {
+        let cannot = |word: &str| format!("error VALUE_INVALID @: \"_type\" cannot be \"{word}\"");
+        tells_at(place, "\"Email\"", &format!("{} | Did you mean \"email\"?", cannot("Email")));
+        tells_at(
+            place,
+            "\"relation\"",
+            &format!("{} | Use one of \"email\", \"phone\".", cannot("relation")),
+        );
+    }
     tells_at(
         "/fields/4/relations/operation",
         "\"append\"",
@@ -232,6 +246,7 @@ fn keys_without_effect() {
     unused("/fields/2/field", "\"f\"", "\"field\" is ignored beside \"jsonataExpression\"");
     unused("/fields/4/field", "\"f\"", "\"field\" is ignored beside \"relations\"");
     unused("/fields/4/constant", "null", "\"constant\" is ignored beside \"relations\"");
+    unused("/fields/4/_type", "\"email\"", "\"_type\" is ignored beside \"relations\"");
     unused(
         "/fields/4/relations/jsonataExpression",
         "\"e\"",
@@ -336,6 +351,30 @@ fn identifiers_of_relations_and_scopes() {
             "error KEY_MISSING {CONTRACT}/fields/4/relations/items/0: \"entity_schema\" is missing"
         ),
     );
+}
+
+#[test]
+fn an_attribute_that_is_not_stored_in_one_form() {
+    let place = "/fields/7/relations/items/0/unique_ids/0";
+    let conflict = |how: &str| {
+        format!(
+            "warning TYPE_CONFLICT {CONTRACT}{place}: \"mail\" of \"contract\" is mapped with \
+             \"_type\": \"email\", and looked up {how} \
+             | Write \"_type\": \"email\" here as well."
+        )
+    };
+    tells_at(&format!("{place}/_type"), "", &conflict("without \"_type\""));
+    tells_at(&format!("{place}/_type"), "\"phone\"", &conflict("with \"_type\": \"phone\""));
+    // A field without a type may map the form itself; other entities have attributes of their own.
+    for (place, value) in [
+        ("/fields/6/_type", ""),
+        ("/fields/7/relations/items/0/entity_schema", "\"contact\""),
+        ("/fields/7/relations/items/0/unique_ids/0/attribute", "\"mail2\""),
+        ("/fields/4/relations/items/0/unique_ids/0/attribute", "\"mail\""),
+    ] {
+        let found = problems(&changed(&format!("{CONTRACT}{place}"), value));
+        assert_eq!(found, [""; 0], "{place} = {value}");
+    }
 }
 
 #[test]
@@ -565,7 +604,7 @@ fn accepts(document: &Json, place: &str, value: &str) -> bool {
         ("enabled", "true" | "\"text\"") => true,
         ("events", "{}") => true,
         ("entities" | "fields" | "items" | "_tags", "[]") => true,
-        ("version" | "mode" | "scope_mode" | "operation", _) => false,
+        ("version" | "mode" | "scope_mode" | "operation" | "_type", _) => false,
         (_, "\"text\"") => document.pointer(place).unwrap().is_string(),
         _ => false,
     }

@@ -8,6 +8,7 @@ use crate::expr::{Context, Failure, FailureKind, Jsonata, truthy};
 use crate::identifier::is_blank;
 use crate::jsonb::Value;
 use crate::mapping::{Enabled, Entity, Identifier, Source};
+use crate::value_type::ValueType;
 
 /// Where in the mapping a value is wanted, for errors.
 pub(super) struct Place<'a> {
@@ -52,6 +53,41 @@ impl<'a> Place<'a> {
             .map_err(|failure| self.failed(&failure, source.text().unwrap_or_default()))
     }
 
+    /// The form of `ty` in which the attribute stores `value`.
+    pub(super) fn stored(
+        &self,
+        ty: ValueType,
+        value: Value<'a>,
+        context: &Context<'a>,
+    ) -> Result<Value<'a>> {
+        let stored = ty.stored(value).map_err(|what| self.mismatch(ty, None, &what))?;
+        context.keep(stored).map_err(|failure| self.failed(&failure, ""))
+    }
+
+    /// The value by which an identifier of `ty` is looked up.
+    pub(super) fn plain(
+        &self,
+        schema: &str,
+        attribute: &str,
+        ty: Option<ValueType>,
+        value: Option<Value<'a>>,
+    ) -> Result<Option<Value<'a>>> {
+        let (Some(ty), Some(value)) = (ty, value) else { return Ok(value) };
+        ty.plain(value).map_err(|what| self.mismatch(ty, Some((schema, attribute)), &what))
+    }
+
+    fn mismatch(&self, ty: ValueType, identifier: Option<(&str, &str)>, what: &str) -> Error {
+        let ty = ty.name();
+        let of = match identifier {
+            Some((schema, attribute)) => format!(" for {schema}.{attribute}"),
+            None => String::new(),
+        };
+        let message = format!("{}: a value of type \"{ty}\"{of} {what}", self.name());
+        Error::new(Code::AttributeTypeMismatch, message).detail(self.whereabouts()).hint(format!(
+            "Map a string, a list of strings, or objects of the form {{\"{ty}\": …}}."
+        ))
+    }
+
     /// The values of `identifiers`; `None` when one is missing, null or "".
     pub(super) fn identifiers(
         &self,
@@ -62,7 +98,8 @@ impl<'a> Place<'a> {
     ) -> Result<Option<Vec<(&'a str, Value<'a>)>>> {
         let mut found = Vec::with_capacity(identifiers.len());
         for identifier in identifiers {
-            match self.value(&identifier.source, item, context)? {
+            let value = self.value(&identifier.source, item, context)?;
+            match self.plain(schema, &identifier.attribute, identifier.value_type, value)? {
                 Some(value) if !is_blank(value) => {
                     check_exact(schema, &identifier.attribute, value)?;
                     found.push((identifier.attribute.as_str(), value));
@@ -95,13 +132,19 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Entity, attribute, expression, position and the engine's own code.
-    pub(super) fn detail(&self, failure: Option<&Failure>, expression: &str) -> String {
-        const SHOWN: usize = 500;
+    /// Entity and attribute.
+    fn whereabouts(&self) -> String {
         let mut detail = format!("Entity: {} ({})", self.entity.schema, self.entity.pointer);
         if let Some(attribute) = self.attribute {
             detail.push_str(&format!("\nAttribute: {attribute}"));
         }
+        detail
+    }
+
+    /// Entity, attribute, expression, position and the engine's own code.
+    pub(super) fn detail(&self, failure: Option<&Failure>, expression: &str) -> String {
+        const SHOWN: usize = 500;
+        let mut detail = self.whereabouts();
         let shown: String = expression.chars().take(SHOWN).collect();
         let more = if shown.len() < expression.len() { "…" } else { "" };
         detail.push_str(&format!("\nExpression: {shown}{more}"));

@@ -56,6 +56,20 @@ impl<'a> Target<'a> {
         self.item("$entity_unique_ids", members(&self.identifiers))
     }
 
+    /// The attributes of a stub made for the target: its identifiers, in the form in which they
+    /// are stored.
+    pub fn stub_attributes(&self) -> Tree<'a> {
+        let attribute = |(name, value): &(&'a str, Value<'a>)| {
+            let ty = self.types.iter().find(|(typed, _)| typed == name);
+            let stored = match ty {
+                Some((_, ty)) => ty.stored_one(*value),
+                None => Tree::Value(*value),
+            };
+            (*name, stored)
+        };
+        Tree::Object(self.identifiers.iter().map(attribute).collect())
+    }
+
     /// The item of a relation that names the target by `key`.
     pub fn item(&self, key: &'static str, value: Tree<'a>) -> Tree<'a> {
         let mut item = vec![(key, value), ("_schema", Value::String(self.schema).into())];

@@ -5,8 +5,9 @@ use super::{Attribute, Relation, Target, check_exact};
 use crate::error::{Code, Error, Result};
 use crate::expr::{Context, Jsonata, Path};
 use crate::identifier::is_blank;
-use crate::jsonb::{Tree, Value};
-use crate::mapping::{RelationItems, Relations};
+use crate::jsonb::{Object, Tree, Value};
+use crate::mapping::{Identifier, RelationItems, Relations};
+use crate::value_type::ValueType;
 
 pub(super) fn relation<'a>(
     place: &Place<'a>,
@@ -25,6 +26,7 @@ pub(super) fn relation<'a>(
                     schema: &listed.schema,
                     identifiers,
                     tags,
+                    types: types(&listed.unique_ids),
                 }))
             })
             .collect::<Result<_>>()?,
@@ -87,6 +89,7 @@ impl<'a> Place<'a> {
             _ => return Err(wrong("has no \"unique_ids\"")),
         };
         let mut identifiers = Vec::new();
+        let mut types = Vec::new();
         let mut named: Vec<&str> = Vec::new();
         for unique_id in unique_ids {
             let unique_id = unique_id.as_object();
@@ -113,7 +116,9 @@ impl<'a> Place<'a> {
                     .and_then(|result| result.map(|result| context.keep(result)).transpose())
                     .map_err(|failure| self.failed_inside(failure, expression))?,
             };
-            match value {
+            let ty = given_type(unique_id).map_err(|what| wrong(&what))?;
+            types.extend(ty.map(|ty| (attribute, ty)));
+            match self.plain(schema, attribute, ty, value)? {
                 Some(value) if !is_blank(value) => {
                     check_exact(schema, attribute, value)?;
                     identifiers.push((attribute, value));
@@ -121,7 +126,7 @@ impl<'a> Place<'a> {
                 _ => return Ok(None),
             }
         }
-        Ok(Some(Target { schema, identifiers, tags }))
+        Ok(Some(Target { schema, identifiers, tags, types }))
     }
 
     fn wrong_item(&self, expression: &Jsonata, index: usize, what: &str) -> Error {
@@ -135,6 +140,23 @@ impl<'a> Place<'a> {
     }
 }
 
+/// The identifiers that are stored in the form of a type.
+fn types(identifiers: &[Identifier]) -> Vec<(&str, ValueType)> {
+    identifiers.iter().filter_map(|id| Some((id.attribute.as_str(), id.value_type?))).collect()
+}
+
+/// The `_type` of a unique identifier that an expression gave.
+fn given_type(unique_id: Object<'_>) -> Result<Option<ValueType>, String> {
+    match unique_id.get("_type") {
+        None | Some(Value::Null) => Ok(None),
+        Some(given) => {
+            let known = ValueType::ALL.iter().find(|(name, _)| given.as_str() == Some(name));
+            let known = known.map(|(_, ty)| Some(*ty));
+            known.ok_or_else(|| "has a \"_type\" that is none of \"email\", \"phone\"".into())
+        }
+    }
+}
+
 /// The source of an identifier in a relation item that an expression gave.
 enum GivenSource<'a> {
     None,
@@ -145,7 +167,7 @@ enum GivenSource<'a> {
 }
 
 impl<'a> GivenSource<'a> {
-    fn of(unique_id: crate::jsonb::Object<'a>) -> Result<GivenSource<'a>, String> {
+    fn of(unique_id: Object<'a>) -> Result<GivenSource<'a>, String> {
         if let Some(value) = unique_id.get("constant") {
             return Ok(GivenSource::Value(value));
         }

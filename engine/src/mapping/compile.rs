@@ -2,12 +2,14 @@
 
 mod check;
 mod field;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entity, Event, Events, Mapping, Mode, Problem, Scope, Severity, nearest};
 use crate::jsonb::{Object, Value};
 use check::At;
+use types::Types;
 
 /// A document and what is wrong with it.
 #[derive(Debug)]
@@ -16,15 +18,16 @@ pub struct Compiled {
     pub mapping: Option<Mapping>,
     /// What could be understood of it, if a problem is an error.
     pub understood: Option<Mapping>,
-    /// In the order of the document's walk.
+    /// In the order of the document's walk; what concerns several places comes last.
     pub problems: Vec<Problem>,
 }
 
 /// Compiles a mapping document: `{"version":"2.0","mapping":{"events":{NAME:{"entities":[…]}}}}`,
 /// or the bare `{"entities":[…]}`.
 pub fn compile(document: Value<'_>) -> Compiled {
-    let mut compiler = Compiler { problems: Vec::new() };
+    let mut compiler = Compiler { problems: Vec::new(), types: Types::default() };
     let events = compiler.document(document);
+    compiler.type_conflicts();
     let problems = compiler.problems;
     let is_usable = problems.iter().all(|problem| problem.severity != Severity::Error);
     let understood = events.map(|events| Mapping { events });
@@ -44,6 +47,7 @@ const QUERY_SCOPE_KEYS: &[&str] = &["scope_mode", "query"];
 
 struct Compiler {
     problems: Vec<Problem>,
+    types: Types,
 }
 
 impl Compiler {
@@ -106,7 +110,7 @@ impl Compiler {
         let scope = self.scope(object, mode, at);
         let items = self.optional_jsonata(object, at);
         let enabled = self.enabled(object, at);
-        let fields = self.fields(object, at);
+        let fields = self.fields(object, schema.as_deref(), at);
         if let Some(ids) = &unique_ids {
             self.unmapped_identifiers(ids, object, at);
         }
@@ -199,11 +203,11 @@ impl Compiler {
         if self.word(mode, &at.key("scope_mode"), "\"scope_mode\"", &known)? {
             self.unknown_keys(object, RELATIONS_SCOPE_KEYS, at);
             let schema = self.required_name(object, "schema", at);
-            let unique_ids = self.identifiers(object, "unique_ids", at);
+            let unique_ids = self.identifiers(object, "unique_ids", None, at);
             Some(Scope::Relations { schema: schema?, unique_ids: unique_ids? })
         } else {
             self.unknown_keys(object, QUERY_SCOPE_KEYS, at);
-            self.identifiers(object, "query", at).map(Scope::Query)
+            self.identifiers(object, "query", None, at).map(Scope::Query)
         }
     }
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Code, Error, Result};
 use crate::expr::Jsonata;
+use crate::value_type::ValueType;
 
 pub use compile::{Compiled, compile};
 pub use problem::{Problem, Severity, nearest};
@@ -111,6 +112,8 @@ pub struct Field {
     pub attribute: String,
     pub enabled: Enabled,
     pub value: FieldValue,
+    /// The form in which the value of a source is stored.
+    pub value_type: Option<ValueType>,
     /// Where it stands in the document, as a JSON Pointer.
     pub pointer: String,
 }
@@ -149,6 +152,8 @@ pub struct RelationItem {
 pub struct Identifier {
     pub attribute: String,
     pub source: Source,
+    /// The form in which the attribute is stored.
+    pub value_type: Option<ValueType>,
 }
 
 /// How a list joins what is there already.

@@ -171,7 +171,18 @@ impl Compiler {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.problem(Severity::Warning, code, at, message.into(), hint);
+        self.warning_at(code, at.pointer(), message, hint);
+    }
+
+    pub(super) fn warning_at(
+        &mut self,
+        code: &'static str,
+        path: String,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let severity = Severity::Warning;
+        self.problems.push(Problem { severity, code, path, message: message.into(), hint });
     }
 
     pub(super) fn problem(

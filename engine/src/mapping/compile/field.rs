@@ -10,40 +10,58 @@ use crate::mapping::{
     Constant, Enabled, Field, FieldValue, Identifier, Operation, RelationItem, RelationItems,
     Relations, Source,
 };
+use crate::value_type::ValueType;
 
 const FIELD_KEYS: &[&str] =
-    &["attribute", "constant", "jsonataExpression", "field", "relations", "enabled"];
+    &["attribute", "constant", "jsonataExpression", "field", "relations", "enabled", "_type"];
 const RELATIONS_KEYS: &[&str] = &["operation", "items", "jsonataExpression"];
 const ITEM_KEYS: &[&str] = &["entity_schema", "unique_ids", "_tags"];
-const IDENTIFIER_KEYS: &[&str] = &["attribute", "constant", "jsonataExpression", "field"];
+const IDENTIFIER_KEYS: &[&str] = &["attribute", "constant", "jsonataExpression", "field", "_type"];
 
 impl Compiler {
-    pub(super) fn fields(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Vec<Field>> {
+    pub(super) fn fields(
+        &mut self,
+        object: Object<'_>,
+        schema: Option<&str>,
+        at: &At<'_>,
+    ) -> Option<Vec<Field>> {
         let value = self.required(object, "fields", at)?;
         let at = at.key("fields");
         let fields = self.array(value, &at, "\"fields\"")?;
         let compiled = fields
             .into_iter()
             .enumerate()
-            .filter_map(|(i, field)| self.field(field, &at.index(i)))
+            .filter_map(|(i, field)| self.field(field, schema, &at.index(i)))
             .collect();
         Some(compiled)
     }
 
-    fn field(&mut self, field: Value<'_>, at: &At<'_>) -> Option<Field> {
+    fn field(&mut self, field: Value<'_>, schema: Option<&str>, at: &At<'_>) -> Option<Field> {
         let object = self.object(field, at, "an entry of \"fields\"")?;
         self.unknown_keys(object, FIELD_KEYS, at);
         let attribute = self.required_name(object, "attribute", at);
         let enabled = self.enabled(object, at);
-        let value = match object.get("relations") {
+        let (value, value_type) = match object.get("relations") {
             Some(relations) => {
                 self.shadowed(object, "relations", IDENTIFIER_KEYS, at);
-                self.relations(relations, &at.key("relations")).map(FieldValue::Relations)
+                let relations = self.relations(relations, &at.key("relations"));
+                (relations.map(FieldValue::Relations), Some(None))
             }
-            None => self.source(object, at, "relations").map(FieldValue::Source),
+            None => {
+                let value_type = self.value_type(object, at);
+                self.types.field(schema, attribute.as_deref(), value_type.flatten());
+                let source = self.source(object, at, "relations");
+                (source.map(FieldValue::Source), value_type)
+            }
         };
         let pointer = at.pointer();
-        Some(Field { attribute: attribute?, enabled: enabled?, value: value?, pointer })
+        Some(Field {
+            attribute: attribute?,
+            enabled: enabled?,
+            value: value?,
+            value_type: value_type?,
+            pointer,
+        })
     }
 
     /// The source that counts when several stand there: `constant`, then `jsonataExpression`,
@@ -126,7 +144,7 @@ impl Compiler {
         let object = self.object(item, at, "an entry of \"items\"")?;
         self.unknown_keys(object, ITEM_KEYS, at);
         let schema = self.required_name(object, "entity_schema", at);
-        let unique_ids = self.identifiers(object, "unique_ids", at);
+        let unique_ids = self.identifiers(object, "unique_ids", schema.as_deref(), at);
         let tags = match object.get("_tags") {
             None => None,
             Some(tags) => {
@@ -140,11 +158,13 @@ impl Compiler {
         Some(RelationItem { schema: schema?, tags, unique_ids: unique_ids? })
     }
 
-    /// A list of `{"attribute", "field" | "jsonataExpression" | "constant"}`, not empty.
+    /// A list of `{"attribute", "field" | "jsonataExpression" | "constant", "_type"?}`, not empty;
+    /// `schema` is that of a relation's target.
     pub(super) fn identifiers(
         &mut self,
         object: Object<'_>,
         key: &str,
+        schema: Option<&str>,
         at: &At<'_>,
     ) -> Option<Vec<Identifier>> {
         let value = self.required(object, key, at)?;
@@ -165,6 +185,7 @@ impl Compiler {
                 self.error("VALUE_INVALID", &at, message);
                 continue;
             }
+            self.types.identifier(schema, &identifier, &at);
             identifiers.push(identifier);
         }
         Some(identifiers)
@@ -174,8 +195,15 @@ impl Compiler {
         let object = self.object(identifier, at, "a unique identifier")?;
         self.unknown_keys(object, IDENTIFIER_KEYS, at);
         let attribute = self.required_name(object, "attribute", at);
+        let value_type = self.value_type(object, at);
         let source = self.source(object, at, "");
-        Some(Identifier { attribute: attribute?, source: source? })
+        Some(Identifier { attribute: attribute?, source: source?, value_type: value_type? })
+    }
+
+    /// The object's `_type`; the inner `None` when it has none.
+    fn value_type(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Option<ValueType>> {
+        let Some(value) = object.get("_type") else { return Some(None) };
+        self.word(value, &at.key("_type"), "\"_type\"", &ValueType::ALL).map(Some)
     }
 
     pub(super) fn enabled(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Enabled> {

@@ -27,15 +27,22 @@ COMMENT ON FUNCTION erp._name(text, text[]) IS
 CREATE FUNCTION erp._key_column(attribute text, name text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    first text := format('coalesce(attributes #> %L, attributes #> %L)', ARRAY[attribute, '0', 'email'], ARRAY[attribute, '0', 'phone']);
 BEGIN
-    -- Core functions alone, so that a dump restores without the extension. Equal numbers are
-    -- one key; what is no scalar identifies nothing.
+    -- Core functions alone, so that a dump restores without the extension. Equal numbers are one
+    -- key; a list of e-mail addresses or phone numbers is known by the first; what else is no
+    -- scalar identifies nothing.
     RETURN format(
-        '%1$I text COLLATE "C" GENERATED ALWAYS AS (CASE jsonb_typeof(attributes -> %2$L) '
-        'WHEN ''string'' THEN nullif(attributes ->> %2$L, '''') '
-        'WHEN ''number'' THEN trim_scale((attributes -> %2$L)::numeric)::text '
-        'WHEN ''boolean'' THEN attributes ->> %2$L END) STORED',
-        name, attribute);
+        E'%1$I text COLLATE "C" GENERATED ALWAYS AS (CASE jsonb_typeof(attributes -> %2$L)\n'
+        '        WHEN ''string'' THEN nullif(attributes ->> %2$L, '''')\n'
+        '        WHEN ''number'' THEN trim_scale((attributes -> %2$L)::numeric)::text\n'
+        '        WHEN ''boolean'' THEN attributes ->> %2$L\n'
+        '        WHEN ''array'' THEN CASE jsonb_typeof(%3$s)\n'
+        '            WHEN ''string'' THEN nullif(%3$s #>> ''{}'', '''')\n'
+        '            WHEN ''number'' THEN trim_scale(%3$s::numeric)::text\n'
+        '            WHEN ''boolean'' THEN %3$s #>> ''{}'' END END) STORED',
+        name, attribute, first);
 END
 $$;
 COMMENT ON FUNCTION erp._key_column(text, text) IS
@@ -175,7 +182,8 @@ BEGIN
             '    id uuid PRIMARY KEY,\n'
             '    attributes jsonb NOT NULL,\n'
             '    %s,\n'
-            '    links jsonb GENERATED ALWAYS AS (jsonb_path_query_array(attributes, ''$.*."$relation"[*].entity_id'')) STORED,\n'
+            '    links jsonb GENERATED ALWAYS AS (jsonb_path_query_array(attributes, ''$.*."$relation"[*].entity_id'')\n'
+            '        || jsonb_path_query_array(attributes, ''$.*."$relation_ref"[*].entity_id'')) STORED,\n'
             '    stub boolean NOT NULL DEFAULT false,\n'
             '    created_at timestamptz NOT NULL DEFAULT now(),\n'
             '    updated_at timestamptz NOT NULL DEFAULT now(),\n'

@@ -9,6 +9,9 @@ use crate::value_type::first_stored;
 /// The longest identifier, in bytes: an index entry must fit a page.
 pub const MAX_IDENTIFIER_LENGTH: usize = 1_000;
 
+/// The name of an entity's own id, where a mapping names identifiers.
+pub const ENTITY_ID: &str = "_id";
+
 /// Whether the value identifies nothing: null or the empty string.
 pub fn is_blank(value: Value<'_>) -> bool {
     matches!(value, Value::Null | Value::String(""))

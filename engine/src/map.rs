@@ -6,7 +6,7 @@ mod target;
 
 use crate::error::{Code, Error, Result};
 use crate::expr::Context;
-use crate::identifier::is_blank;
+use crate::identifier::{ENTITY_ID, is_blank};
 use crate::jsonb::Value;
 use crate::mapping::{Enabled, Entity, Event, Field, FieldValue, Operation, Scope};
 
@@ -28,7 +28,7 @@ pub enum Mapped<'a> {
 #[derive(Debug, Clone)]
 pub struct EntityUpdate<'a> {
     pub entity: &'a Entity,
-    /// Those of the entity's `unique_ids` that have a value.
+    /// Those of the entity's `unique_ids` that have a value: attributes, or `_id` alone.
     pub unique_identifiers: Vec<(&'a str, Value<'a>)>,
     /// Attributes that are not missing, each once, in the order of the fields.
     pub attributes: Vec<(&'a str, Attribute<'a>)>,
@@ -57,6 +57,17 @@ pub struct Target<'a> {
     pub tags: Option<Value<'a>>,
     /// The identifiers that are stored in the form of a type.
     pub types: Vec<(&'a str, ValueType)>,
+}
+
+impl<'a> Target<'a> {
+    /// The id that the mapping names the target by, if it does: then nothing else identifies it,
+    /// and it is never created.
+    pub fn entity_id(&self) -> Option<Value<'a>> {
+        match self.identifiers[..] {
+            [(ENTITY_ID, id)] => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// Which entities of the entry's schema are to go, unless the same event upserts them.
@@ -147,6 +158,9 @@ fn update<'a>(
             check_exact(&entity.schema, id, value)?;
             unique_identifiers.push((id.as_str(), value));
         }
+    }
+    if entity.is_by_id() {
+        attributes.retain(|(name, _)| *name != ENTITY_ID);
     }
     Ok(EntityUpdate { entity, unique_identifiers, attributes })
 }

@@ -354,6 +354,75 @@ fn identifiers_of_relations_and_scopes() {
 }
 
 #[test]
+fn an_entity_s_own_id_stands_alone() {
+    let alone = "error VALUE_INVALID @: \"_id\" stands alone \
+                 | It is the entity's own id: name nothing beside it, or leave it out.";
+    let id = r#"{"attribute": "_id", "constant": 1}"#;
+    for (place, value) in [
+        ("/fields/4/relations/items/0/unique_ids/1", id),
+        ("/fields/7/relations/items/0/unique_ids/1", id),
+        ("/scope/unique_ids/1", id),
+    ] {
+        tells_at(place, value, alone);
+    }
+    let mixed = changed(&format!("{CONTRACT}/unique_ids"), r#"["number", "_id"]"#);
+    let mixed = with(&mixed, &format!("{CONTRACT}/fields/3/attribute"), "\"_id\"");
+    let place = format!("{CONTRACT}/unique_ids/1");
+    assert_eq!(problems(&mixed), [alone.replace('@', &place)]);
+    let alone = changed(&format!("{CONTRACT}/unique_ids"), r#"["_id"]"#);
+    let mapped = with(&alone, &format!("{CONTRACT}/fields/3/attribute"), "\"_id\"");
+    assert_eq!(problems(&mapped), [""; 0]);
+    assert_eq!(
+        problems(&alone),
+        [format!(
+            "warning UNIQUE_ID_UNMAPPED {CONTRACT}/unique_ids/0: no field maps the unique \
+             identifier \"_id\" | Add a field with \"attribute\": \"_id\"."
+        )]
+    );
+    for place in ["/fields/4/relations/items/0/unique_ids", "/scope/unique_ids"] {
+        let changed = changed(&format!("{CONTRACT}{place}"), &format!("[{id}]"));
+        assert_eq!(problems(&changed), [""; 0], "{place}");
+    }
+}
+
+#[test]
+fn an_entity_s_own_id_is_no_attribute() {
+    tells_at(
+        "/fields/3/attribute",
+        "\"_id\"",
+        "error ATTRIBUTE_RESERVED @: \"_id\" is the entity's own id, which no field can set \
+         | To find the entity by it, write \"unique_ids\": [\"_id\"].",
+    );
+    tells(
+        "/mapping/events/ContractChanged/entities/1/scope/query/0/attribute",
+        "\"_id\"",
+        "error ATTRIBUTE_RESERVED @: \"_id\" is the entity's own id, which no query compares",
+    );
+    let takes_no = |field: &str, key: &str| {
+        let entry = format!(
+            r#"{{"entities": [{{"entity_schema": "s", "unique_ids": ["_id"],
+                 "fields": [{{"attribute": "_id", {field}}}]}}]}}"#
+        );
+        let expected = format!(
+            "error ATTRIBUTE_RESERVED /entities/0/fields/0/{key}: \"_id\" is the entity's own id, \
+             which takes no \"{key}\""
+        );
+        assert_eq!(problems(&entry), [expected]);
+    };
+    takes_no(r#""constant": 1, "_type": "email""#, "_type");
+    takes_no(r#""relations": {"items": []}"#, "relations");
+    let typed = r#"[{"attribute": "_id", "constant": 1, "_type": "email"}]"#;
+    for place in ["/fields/4/relations/items/0/unique_ids", "/scope/unique_ids"] {
+        let found = problems(&changed(&format!("{CONTRACT}{place}"), typed));
+        let expected = format!(
+            "error ATTRIBUTE_RESERVED {CONTRACT}{place}/0/_type: \"_id\" is the entity's own id, \
+             which takes no \"_type\""
+        );
+        assert_eq!(found, [expected]);
+    }
+}
+
+#[test]
 fn an_attribute_that_is_not_stored_in_one_form() {
     let place = "/fields/7/relations/items/0/unique_ids/0";
     let conflict = |how: &str| {
@@ -562,9 +631,14 @@ fn tells_at(place: &str, value: &str, expected: &str) {
     tells(&format!("{CONTRACT}{place}"), value, expected);
 }
 
-/// The document with `value` at `place`; past a list's end it is added, no value removes.
+/// The document with `value` at `place`.
 fn changed(place: &str, value: &str) -> String {
-    let mut document: Json = serde_json::from_str(DOCUMENT).unwrap();
+    with(DOCUMENT, place, value)
+}
+
+/// A document with `value` at `place`; past a list's end it is added, no value removes.
+fn with(document: &str, place: &str, value: &str) -> String {
+    let mut document: Json = serde_json::from_str(document).unwrap();
     let (parent, last) = place.rsplit_once('/').unwrap();
     let parent = document.pointer_mut(parent).unwrap_or_else(|| panic!("{place}"));
     let value = (!value.is_empty()).then(|| serde_json::from_str(value).unwrap());

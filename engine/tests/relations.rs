@@ -278,7 +278,16 @@ fn a_mapping_tells_which_identifiers_it_finds_entities_by() {
                 "ps.(k = 1 ? {'entity_schema': 'person', 'unique_ids': [{'attribute': 'p', 'constant': n}]} : {'entity_schema': kind, 'unique_ids': [{'attribute': 'q', 'constant': n}]})"}}]},
         {"entity_schema": "meter", "unique_ids": ["number"], "mode": "upsert-prune-scope-purge",
          "scope": {"scope_mode": "query", "query": [{"attribute": "a", "constant": 1}]},
-         "fields": []}]}}}}"#;
+         "fields": []},
+        {"entity_schema": "known", "unique_ids": ["_id"],
+         "mode": "upsert-prune-scope-delete",
+         "scope": {"scope_mode": "relations", "schema": "account",
+                   "unique_ids": [{"attribute": "_id", "field": "account"}]},
+         "fields": [
+            {"attribute": "listed", "relations": {"items": [
+                {"entity_schema": "contact", "unique_ids": [{"attribute": "_id", "field": "e"}]}]}},
+            {"attribute": "given", "relations": {"jsonataExpression":
+                "{'entity_schema': 'person', 'unique_ids': [{'attribute': '_id', 'constant': n}]}"}}]}]}}}}"#;
     let arena = Bump::new();
     let mapping = compile(json(document, &arena)).mapping.unwrap();
     let uses: Vec<String> = key_set_uses(&mapping)

@@ -4,7 +4,7 @@ use super::place::Place;
 use super::{Attribute, Relation, Target, check_exact};
 use crate::error::{Code, Error, Result};
 use crate::expr::{Context, Jsonata, Path};
-use crate::identifier::is_blank;
+use crate::identifier::{ENTITY_ID, is_blank};
 use crate::jsonb::{Object, Tree, Value};
 use crate::mapping::{Identifier, RelationItems, Relations};
 use crate::value_type::ValueType;
@@ -102,6 +102,9 @@ impl<'a> Place<'a> {
                 return Err(wrong("names a unique identifier twice"));
             }
             named.push(attribute);
+            if named.len() > 1 && named.contains(&ENTITY_ID) {
+                return Err(wrong("names \"_id\" beside other unique identifiers"));
+            }
             let source = GivenSource::of(unique_id).map_err(|what| wrong(&what))?;
             let value = match source {
                 GivenSource::None => None,
@@ -117,6 +120,9 @@ impl<'a> Place<'a> {
                     .map_err(|failure| self.failed_inside(failure, expression))?,
             };
             let ty = given_type(unique_id).map_err(|what| wrong(&what))?;
+            if attribute == ENTITY_ID && ty.is_some() {
+                return Err(wrong("gives \"_id\" a \"_type\""));
+            }
             types.extend(ty.map(|ty| (attribute, ty)));
             match self.plain(schema, attribute, ty, value)? {
                 Some(value) if !is_blank(value) => {

@@ -7,8 +7,10 @@ mod types;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entity, Event, Events, Mapping, Mode, Problem, Scope, Severity, nearest};
+use crate::identifier::ENTITY_ID;
 use crate::jsonb::{Object, Value};
 use check::At;
+use field::{Entry, Identifiers};
 use types::Types;
 
 /// A document and what is wrong with it.
@@ -110,7 +112,11 @@ impl Compiler {
         let scope = self.scope(object, mode, at);
         let items = self.optional_jsonata(object, at);
         let enabled = self.enabled(object, at);
-        let fields = self.fields(object, schema.as_deref(), at);
+        let entry = Entry {
+            schema: schema.as_deref(),
+            is_by_id: unique_ids.as_ref().map(|ids| ids.iter().any(|id| id == ENTITY_ID)),
+        };
+        let fields = self.fields(object, entry, at);
         if let Some(ids) = &unique_ids {
             self.unmapped_identifiers(ids, object, at);
         }
@@ -135,11 +141,15 @@ impl Compiler {
             self.error("VALUE_INVALID", &at, "\"unique_ids\" must name at least one attribute");
             return None;
         }
+        let stands_alone = items.len() == 1;
         let mut seen = BTreeSet::new();
         let mut names = Vec::new();
         for (i, item) in items.into_iter().enumerate() {
             let at = at.index(i);
             let Some(name) = self.name(item, &at, "an entry of \"unique_ids\"") else { continue };
+            if name == ENTITY_ID && !stands_alone {
+                self.not_alone(&at);
+            }
             if seen.insert(name.clone()) {
                 names.push(name);
             } else {
@@ -203,11 +213,11 @@ impl Compiler {
         if self.word(mode, &at.key("scope_mode"), "\"scope_mode\"", &known)? {
             self.unknown_keys(object, RELATIONS_SCOPE_KEYS, at);
             let schema = self.required_name(object, "schema", at);
-            let unique_ids = self.identifiers(object, "unique_ids", None, at);
+            let unique_ids = self.identifiers(object, "unique_ids", Identifiers::OfScope, at);
             Some(Scope::Relations { schema: schema?, unique_ids: unique_ids? })
         } else {
             self.unknown_keys(object, QUERY_SCOPE_KEYS, at);
-            self.identifiers(object, "query", None, at).map(Scope::Query)
+            self.identifiers(object, "query", Identifiers::OfQuery, at).map(Scope::Query)
         }
     }
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Code, Error, Result};
 use crate::expr::Jsonata;
+use crate::identifier::ENTITY_ID;
 use crate::value_type::ValueType;
 
 pub use compile::{Compiled, compile};
@@ -42,7 +43,8 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Entity {
     pub schema: String,
-    /// Attributes that together identify an entity; never empty.
+    /// Attributes that together identify an entity; never empty. `_id`, which stands alone, is the
+    /// entity's own id.
     pub unique_ids: Vec<String>,
     pub mode: Mode,
     /// Present in the prune-scope modes, and only there.
@@ -53,6 +55,13 @@ pub struct Entity {
     pub fields: Vec<Field>,
     /// Where the entry stands in the document, as a JSON Pointer.
     pub pointer: String,
+}
+
+impl Entity {
+    /// Whether entities are found by their own id: none is created then.
+    pub fn is_by_id(&self) -> bool {
+        self.unique_ids == [ENTITY_ID]
+    }
 }
 
 /// What is done with the entities of an entry.

@@ -1,6 +1,7 @@
 //! Which identifiers a mapping finds entities by: what its tables must be prepared for.
 
 use super::{Entity, FieldValue, Mapping, RelationItems, Scope};
+use crate::identifier::ENTITY_ID;
 
 /// A set of identifiers of one entity type that a mapping uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct KeySetUse {
 }
 
 /// The key sets that the mapping uses, in its order, repetitions included. Of relations that an
-/// expression yields, those that its text names.
+/// expression yields, those that its text names. An entity's own id needs no preparation.
 pub fn key_set_uses(mapping: &Mapping) -> Vec<KeySetUse> {
     let entities = mapping.events().flat_map(|(_, event)| &event.entities);
     entities.flat_map(of_entity).collect()
@@ -54,5 +55,6 @@ fn of_entity(entity: &Entity) -> Vec<KeySetUse> {
             }
         }
     }
+    uses.retain(|used| used.unique_ids != [ENTITY_ID]);
     uses
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Compiler;
 use super::check::At;
 use crate::expr::{Failure, Jsonata, Path};
+use crate::identifier::ENTITY_ID;
 use crate::jsonb::{Object, Value};
 use crate::mapping::{
     Constant, Enabled, Field, FieldValue, Identifier, Operation, RelationItem, RelationItems,
@@ -18,11 +19,30 @@ const RELATIONS_KEYS: &[&str] = &["operation", "items", "jsonataExpression"];
 const ITEM_KEYS: &[&str] = &["entity_schema", "unique_ids", "_tags"];
 const IDENTIFIER_KEYS: &[&str] = &["attribute", "constant", "jsonataExpression", "field", "_type"];
 
+/// What fields have to know of their entry.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'e> {
+    pub schema: Option<&'e str>,
+    /// Whether its entities are found by their own id, where that is known.
+    pub is_by_id: Option<bool>,
+}
+
+/// What identifiers with sources are for.
+#[derive(Clone, Copy)]
+pub(super) enum Identifiers<'e> {
+    /// The target of a relation, an entity of this schema.
+    OfTarget(Option<&'e str>),
+    /// The anchor of a scope.
+    OfScope,
+    /// Attributes that are compared.
+    OfQuery,
+}
+
 impl Compiler {
     pub(super) fn fields(
         &mut self,
         object: Object<'_>,
-        schema: Option<&str>,
+        entry: Entry<'_>,
         at: &At<'_>,
     ) -> Option<Vec<Field>> {
         let value = self.required(object, "fields", at)?;
@@ -31,15 +51,18 @@ impl Compiler {
         let compiled = fields
             .into_iter()
             .enumerate()
-            .filter_map(|(i, field)| self.field(field, schema, &at.index(i)))
+            .filter_map(|(i, field)| self.field(field, entry, &at.index(i)))
             .collect();
         Some(compiled)
     }
 
-    fn field(&mut self, field: Value<'_>, schema: Option<&str>, at: &At<'_>) -> Option<Field> {
+    fn field(&mut self, field: Value<'_>, entry: Entry<'_>, at: &At<'_>) -> Option<Field> {
         let object = self.object(field, at, "an entry of \"fields\"")?;
         self.unknown_keys(object, FIELD_KEYS, at);
         let attribute = self.required_name(object, "attribute", at);
+        if attribute.as_deref() == Some(ENTITY_ID) {
+            self.own_id(object, entry, at);
+        }
         let enabled = self.enabled(object, at);
         let (value, value_type) = match object.get("relations") {
             Some(relations) => {
@@ -49,7 +72,7 @@ impl Compiler {
             }
             None => {
                 let value_type = self.value_type(object, at);
-                self.types.field(schema, attribute.as_deref(), value_type.flatten());
+                self.types.field(entry.schema, attribute.as_deref(), value_type.flatten());
                 let source = self.source(object, at, "relations");
                 (source.map(FieldValue::Source), value_type)
             }
@@ -62,6 +85,22 @@ impl Compiler {
             value_type: value_type?,
             pointer,
         })
+    }
+
+    /// A field whose attribute is `_id` tells which entity is meant; it is no attribute.
+    fn own_id(&mut self, object: Object<'_>, entry: Entry<'_>, at: &At<'_>) {
+        if entry.is_by_id == Some(false) {
+            self.error_with_hint(
+                "ATTRIBUTE_RESERVED",
+                &at.key("attribute"),
+                "\"_id\" is the entity's own id, which no field can set",
+                Some("To find the entity by it, write \"unique_ids\": [\"_id\"].".into()),
+            );
+        }
+        for key in ["relations", "_type"].into_iter().filter(|key| object.get(key).is_some()) {
+            let message = format!("\"_id\" is the entity's own id, which takes no \"{key}\"");
+            self.error("ATTRIBUTE_RESERVED", &at.key(key), message);
+        }
     }
 
     /// The source that counts when several stand there: `constant`, then `jsonataExpression`,
@@ -144,7 +183,8 @@ impl Compiler {
         let object = self.object(item, at, "an entry of \"items\"")?;
         self.unknown_keys(object, ITEM_KEYS, at);
         let schema = self.required_name(object, "entity_schema", at);
-        let unique_ids = self.identifiers(object, "unique_ids", schema.as_deref(), at);
+        let of = Identifiers::OfTarget(schema.as_deref());
+        let unique_ids = self.identifiers(object, "unique_ids", of, at);
         let tags = match object.get("_tags") {
             None => None,
             Some(tags) => {
@@ -158,13 +198,12 @@ impl Compiler {
         Some(RelationItem { schema: schema?, tags, unique_ids: unique_ids? })
     }
 
-    /// A list of `{"attribute", "field" | "jsonataExpression" | "constant", "_type"?}`, not empty;
-    /// `schema` is that of a relation's target.
+    /// A list of `{"attribute", "field" | "jsonataExpression" | "constant", "_type"?}`, not empty.
     pub(super) fn identifiers(
         &mut self,
         object: Object<'_>,
         key: &str,
-        schema: Option<&str>,
+        of: Identifiers<'_>,
         at: &At<'_>,
     ) -> Option<Vec<Identifier>> {
         let value = self.required(object, key, at)?;
@@ -175,20 +214,44 @@ impl Compiler {
             self.error("VALUE_INVALID", &at, message);
             return None;
         }
+        let stands_alone = items.len() == 1;
         let mut seen = BTreeSet::new();
         let mut identifiers = Vec::new();
         for (i, item) in items.into_iter().enumerate() {
             let at = at.index(i);
             let Some(identifier) = self.identifier(item, &at) else { continue };
+            if identifier.attribute == ENTITY_ID {
+                match of {
+                    Identifiers::OfQuery => self.error(
+                        "ATTRIBUTE_RESERVED",
+                        &at.key("attribute"),
+                        "\"_id\" is the entity's own id, which no query compares",
+                    ),
+                    _ if !stands_alone => self.not_alone(&at),
+                    _ => {}
+                }
+                if identifier.value_type.is_some() {
+                    let message = "\"_id\" is the entity's own id, which takes no \"_type\"";
+                    self.error("ATTRIBUTE_RESERVED", &at.key("_type"), message);
+                }
+            }
             if !seen.insert(identifier.attribute.clone()) {
                 let message = format!("\"{}\" is named twice", identifier.attribute);
                 self.error("VALUE_INVALID", &at, message);
                 continue;
             }
-            self.types.identifier(schema, &identifier, &at);
+            if let Identifiers::OfTarget(schema) = of {
+                self.types.identifier(schema, &identifier, &at);
+            }
             identifiers.push(identifier);
         }
         Some(identifiers)
+    }
+
+    /// Told where `_id` is one of several identifiers.
+    pub(super) fn not_alone(&mut self, at: &At<'_>) {
+        let hint = "It is the entity's own id: name nothing beside it, or leave it out.";
+        self.error_with_hint("VALUE_INVALID", at, "\"_id\" stands alone", Some(hint.into()));
     }
 
     fn identifier(&mut self, identifier: Value<'_>, at: &At<'_>) -> Option<Identifier> {

@@ -7,6 +7,7 @@
 //! - [`mapping`]: a mapping document compiled, every problem of it told at once;
 //! - [`map`]: an event's payload to entity updates;
 //! - [`merge`]: how a patch changes an entity's attributes;
+//! - [`items`]: lists whose items have an `_id`, to be linked to;
 //! - [`identifier`]: when two identifiers are one key;
 //! - [`value_type`]: the forms in which e-mail addresses and phone numbers are stored;
 //! - [`expr`]: JSONata and JSONPath;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod explain;
 pub mod expr;
 pub mod identifier;
+pub mod items;
 pub mod jsonb;
 pub mod map;
 pub mod mapping;

@@ -1,6 +1,7 @@
 //! An event's payload to entity updates: pure data, no table touched.
 
 mod place;
+mod refs;
 mod shown;
 mod target;
 
@@ -12,6 +13,7 @@ use crate::mapping::{Enabled, Entity, Event, Field, FieldValue, Operation, Scope
 
 use crate::value_type::{self, ValueType};
 use place::Place;
+use refs::relation_refs;
 use target::relation;
 
 pub use shown::members;
@@ -40,6 +42,7 @@ pub enum Attribute<'a> {
     /// A value, or an array operation.
     Value(Value<'a>),
     Relation(Relation<'a>),
+    RelationRef(RelationRefList<'a>),
 }
 
 /// A relation before its targets are looked up.
@@ -57,6 +60,30 @@ pub struct Target<'a> {
     pub tags: Option<Value<'a>>,
     /// The identifiers that are stored in the form of a type.
     pub types: Vec<(&'a str, ValueType)>,
+}
+
+/// Links to items of lists, before the targets that have them are looked up.
+#[derive(Debug, Clone)]
+pub struct RelationRefList<'a> {
+    pub operation: Operation,
+    pub targets: Vec<RefTarget<'a>>,
+}
+
+/// An entity, what one of its attributes gets, and the path that is kept with links to it.
+#[derive(Debug, Clone)]
+pub struct RefTarget<'a> {
+    pub target: Target<'a>,
+    pub path: &'a str,
+    pub value: RefValue<'a>,
+}
+
+/// What a target's attribute gets.
+#[derive(Debug, Clone)]
+pub struct RefValue<'a> {
+    pub attribute: &'a str,
+    pub operation: Operation,
+    /// Objects, each an item to link to.
+    pub items: Vec<Value<'a>>,
 }
 
 impl<'a> Target<'a> {
@@ -196,6 +223,7 @@ fn attribute<'a>(
             Ok(value.map(Attribute::Value))
         }
         FieldValue::Relations(relations) => relation(&place, relations, item, context),
+        FieldValue::RelationRefs(refs) => relation_refs(&place, refs, item, context),
     }
 }
 

@@ -6,7 +6,9 @@
 //!   array operation, an object of exactly one key; a list may be a single value, for JSONata
 //!   unwraps lists of one, and null is the empty list;
 //! - `{"$relation": {OP: list}}`: the same for a relation, whose items are
-//!   `{"entity_id", "_schema", "_tags"?}`.
+//!   `{"entity_id", "_schema", "_tags"?}`;
+//! - `{"$relation_ref": {OP: list}}`: the same for references to items of other entities' lists,
+//!   `{"entity_id", "path", "_id"}`.
 //!
 //! Appending to what is missing or null is setting; appending nothing changes nothing.
 
@@ -17,13 +19,69 @@ use crate::mapping::Operation;
 /// The key of a relation's list of items.
 pub const RELATION: &str = "$relation";
 
+/// The key of a list of references.
+pub const RELATION_REF: &str = "$relation_ref";
+
+/// What links to other entities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Relation,
+    RelationRef,
+}
+
+impl Links {
+    fn of_key(key: &str) -> Option<Links> {
+        [Links::Relation, Links::RelationRef].into_iter().find(|links| links.key() == key)
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Links::Relation => RELATION,
+            Links::RelationRef => RELATION_REF,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Links::Relation => "a relation",
+            Links::RelationRef => "a list of references",
+        }
+    }
+
+    /// The members by which items are the same.
+    fn identity(self) -> &'static [&'static str] {
+        match self {
+            Links::Relation => &["entity_id"],
+            Links::RelationRef => &["entity_id", "path", "_id"],
+        }
+    }
+
+    fn same(self, a: Value<'_>, b: Value<'_>) -> bool {
+        let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
+        let same = |key: &&str| a.get(key).zip(b.get(key)).is_some_and(|(a, b)| a.same(b));
+        self.identity().iter().all(same)
+    }
+
+    /// The items of `{KEY: […]}`.
+    fn resolved<'a>(value: Value<'a>) -> Option<(Links, Vec<Value<'a>>)> {
+        match only_member(value) {
+            Some((key, Value::Array(items))) => Some((Links::of_key(key)?, items.iter().collect())),
+            _ => None,
+        }
+    }
+
+    fn tree<'a>(self, inner: Tree<'a>) -> Tree<'a> {
+        Tree::Object(vec![(self.key(), inner)])
+    }
+}
+
 /// What a patch does to one attribute.
 #[derive(Debug, Clone)]
 enum Change<'a> {
     /// Replaces the attribute whole.
     Value(Value<'a>),
     List(Operation, Vec<Value<'a>>),
-    Relation(Operation, Vec<Value<'a>>),
+    Links(Links, Operation, Vec<Value<'a>>),
 }
 
 impl<'a> Change<'a> {
@@ -32,11 +90,11 @@ impl<'a> Change<'a> {
         if let Some(operation) = Operation::named(key) {
             return Change::List(operation, list(inner));
         }
-        if key == RELATION
+        if let Some(links) = Links::of_key(key)
             && let Some((key, items)) = only_member(inner)
             && let Some(operation) = Operation::named(key)
         {
-            return Change::Relation(operation, list(items));
+            return Change::Links(links, operation, list(items));
         }
         Change::Value(value)
     }
@@ -47,8 +105,8 @@ impl<'a> Change<'a> {
         match self {
             Change::Value(value) => Ok(Some(Tree::Value(*value))),
             Change::List(Operation::Set, items) => Ok(Some(array(items))),
-            Change::Relation(Operation::Set, items) => Ok(Some(relation(array(items)))),
-            Change::List(_, added) | Change::Relation(_, added) if added.is_empty() => Ok(None),
+            Change::Links(links, Operation::Set, items) => Ok(Some(links.tree(array(items)))),
+            Change::List(_, added) | Change::Links(_, _, added) if added.is_empty() => Ok(None),
             Change::List(operation, added) => {
                 let present = match current {
                     None => Vec::new(),
@@ -57,14 +115,16 @@ impl<'a> Change<'a> {
                 };
                 Ok(append(present, added, *operation, Value::same).map(|all| array(&all)))
             }
-            Change::Relation(operation, added) => {
-                let present = match current {
+            Change::Links(links, operation, added) => {
+                let present = match current.map(|value| (value, Links::resolved(value))) {
                     None => Vec::new(),
-                    Some(value) => resolved_items(value)
-                        .ok_or_else(|| not_appendable(attribute, value, "a relation"))?,
+                    Some((_, Some((present, items)))) if present == *links => items,
+                    Some((other, _)) => {
+                        return Err(not_appendable(attribute, other, links.name()));
+                    }
                 };
-                let all = append(present, added, *operation, same_target);
-                Ok(all.map(|all| relation(array(&all))))
+                let all = append(present, added, *operation, |a, b| links.same(a, b));
+                Ok(all.map(|all| links.tree(array(&all))))
             }
         }
     }
@@ -86,18 +146,20 @@ pub fn list_operation<'a>(value: Value<'a>) -> Option<(Operation, Vec<Value<'a>>
 /// The items of a value in a patch that is a relation, be it to replace what is there
 /// (`{"$relation": […]}`) or as an operation.
 pub fn relation_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
-    match Change::of(value) {
-        Change::Relation(_, items) => Some(items),
-        _ => resolved_items(value),
-    }
+    items_of(Links::Relation, value)
 }
 
-/// The items of a resolved relation `{"$relation": […]}`.
-fn resolved_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
-    match only_member(value) {
-        Some((RELATION, Value::Array(items))) => Some(items.iter().collect()),
-        _ => None,
-    }
+/// As [`relation_items`], of a value that is a list of references.
+pub fn relation_ref_items<'a>(value: Value<'a>) -> Option<Vec<Value<'a>>> {
+    items_of(Links::RelationRef, value)
+}
+
+fn items_of<'a>(wanted: Links, value: Value<'a>) -> Option<Vec<Value<'a>>> {
+    let (links, items) = match Change::of(value) {
+        Change::Links(links, _, items) => (links, items),
+        _ => Links::resolved(value)?,
+    };
+    (links == wanted).then_some(items)
 }
 
 /// The attributes after `patches` are applied in turn to `current`; `None` when they are the
@@ -150,7 +212,7 @@ pub fn compose<'a>(first: Object<'a>, second: Object<'a>) -> Option<Tree<'a>> {
 fn compose_attribute<'a>(name: &str, first: Value<'a>, second: Value<'a>) -> Option<Tree<'a>> {
     use Operation::Set;
     match (Change::of(first), Change::of(second)) {
-        (_, Change::Value(_) | Change::List(Set, _) | Change::Relation(Set, _)) => {
+        (_, Change::Value(_) | Change::List(Set, _) | Change::Links(_, Set, _)) => {
             Some(second.into())
         }
         (Change::Value(value), later) => {
@@ -161,10 +223,12 @@ fn compose_attribute<'a>(name: &str, first: Value<'a>, second: Value<'a>) -> Opt
             let list = all.map_or_else(|| first.into(), |all| operation(a, array(&all)));
             Some(list)
         }
-        (Change::Relation(a, before), Change::Relation(b, after)) if a == Set || a == b => {
-            let all = append(before, &after, b, same_target);
-            let list = all.map_or_else(|| first.into(), |all| relation(operation(a, array(&all))));
-            Some(list)
+        (Change::Links(links, a, before), Change::Links(other, b, after))
+            if links == other && (a == Set || a == b) =>
+        {
+            let all = append(before, &after, b, |a, b| links.same(a, b));
+            let tree = |all: Vec<Value<'a>>| links.tree(operation(a, array(&all)));
+            Some(all.map_or_else(|| first.into(), tree))
         }
         _ => None,
     }
@@ -188,18 +252,7 @@ fn append<'a>(
     (all.len() > before).then_some(all)
 }
 
-/// Relation items are the same when they name the same entity.
-fn same_target(a: Value<'_>, b: Value<'_>) -> bool {
-    fn id(item: Value<'_>) -> Option<Value<'_>> {
-        item.as_object()?.get("entity_id")
-    }
-    match (id(a), id(b)) {
-        (Some(a), Some(b)) => a.same(b),
-        _ => false,
-    }
-}
-
-fn is_same(after: &Tree<'_>, before: Value<'_>) -> bool {
+pub(crate) fn is_same(after: &Tree<'_>, before: Value<'_>) -> bool {
     match (after, before) {
         (Tree::Value(after), before) => after.same(before),
         (Tree::Array(after), Value::Array(before)) => {
@@ -221,7 +274,7 @@ fn only_member<'a>(value: Value<'a>) -> Option<(&'a str, Value<'a>)> {
     object.iter().next()
 }
 
-fn list<'a>(value: Value<'a>) -> Vec<Value<'a>> {
+pub(crate) fn list<'a>(value: Value<'a>) -> Vec<Value<'a>> {
     match value {
         Value::Array(items) => items.iter().collect(),
         Value::Null => Vec::new(),
@@ -233,15 +286,11 @@ fn array<'a>(items: &[Value<'a>]) -> Tree<'a> {
     Tree::Array(items.iter().map(|item| Tree::Value(*item)).collect())
 }
 
-fn relation<'a>(inner: Tree<'a>) -> Tree<'a> {
-    Tree::Object(vec![(RELATION, inner)])
-}
-
 fn operation<'a>(operation: Operation, list: Tree<'a>) -> Tree<'a> {
     Tree::Object(vec![(operation.name(), list)])
 }
 
-fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
+pub(crate) fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
     let message = format!(
         "attribute \"{attribute}\" is {}, not {wanted}: nothing can be appended to it",
         value.type_name()
@@ -249,20 +298,21 @@ fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) -> Error {
     Error::new(Code::AttributeTypeMismatch, message)
 }
 
-/// The attributes without the items of relations that name an entity of `schema` with one of
-/// `ids`; `None` when there are none.
+/// The attributes without the items of relations and references that name an entity of `schema`
+/// with one of `ids`; `None` when there are none.
 pub fn unlink<'a>(attributes: Object<'a>, schema: &str, ids: &[&str]) -> Option<Tree<'a>> {
     let names_one = |item: &Value<'a>| {
         let member = |name: &str| item.as_object().and_then(|item| item.get(name)?.as_str());
+        // References name no schema.
         member("_schema").is_none_or(|named| named == schema)
             && member("entity_id").is_some_and(|id| ids.contains(&id))
     };
     let mut is_changed = false;
-    let members = attributes.iter().map(|(name, value)| match resolved_items(value) {
-        Some(mut items) if items.iter().any(names_one) => {
+    let members = attributes.iter().map(|(name, value)| match Links::resolved(value) {
+        Some((links, mut items)) if items.iter().any(names_one) => {
             is_changed = true;
             items.retain(|item| !names_one(item));
-            (name, relation(array(&items)))
+            (name, links.tree(array(&items)))
         }
         _ => (name, value.into()),
     });
@@ -271,7 +321,7 @@ pub fn unlink<'a>(attributes: Object<'a>, schema: &str, ids: &[&str]) -> Option<
 }
 
 /// The attributes, or a patch of them, with the entity ids that `ids` (`{old: new}`) names
-/// replaced in relations.
+/// replaced in relations and references.
 pub fn relink<'a>(attributes: Object<'a>, ids: Object<'a>) -> Tree<'a> {
     let item = |item: Value<'a>| {
         let id = item.as_object().and_then(|item| item.get("entity_id")).and_then(Value::as_str);
@@ -285,11 +335,10 @@ pub fn relink<'a>(attributes: Object<'a>, ids: Object<'a>) -> Tree<'a> {
             _ => item.into(),
         }
     };
-    let attribute = |value: Value<'a>| match (Change::of(value), resolved_items(value)) {
-        (Change::Relation(how, items), _) => {
-            relation(operation(how, Tree::Array(items.into_iter().map(item).collect())))
-        }
-        (_, Some(items)) => relation(Tree::Array(items.into_iter().map(item).collect())),
+    let all = |items: Vec<Value<'a>>| Tree::Array(items.into_iter().map(item).collect());
+    let attribute = |value: Value<'a>| match (Change::of(value), Links::resolved(value)) {
+        (Change::Links(links, how, items), _) => links.tree(operation(how, all(items))),
+        (_, Some((links, items))) => links.tree(all(items)),
         (_, None) => value.into(),
     };
     Tree::Object(attributes.iter().map(|(name, value)| (name, attribute(value))).collect())

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use bumpalo::Bump;
 use erp_engine::error::Code;
 use erp_engine::jsonb::{Tree, Value};
-use erp_engine::merge::{compose, has_operations, merge, relation_items, relink};
+use erp_engine::merge::{
+    compose, has_operations, merge, relation_items, relation_ref_items, relink,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -49,7 +51,9 @@ proptest! {
     ) {
         let is_append = |change: &Change| matches!(
             change,
-            Change::List("_append" | "_append_all", ..) | Change::Relation("_append" | "_append_all", ..)
+            Change::List("_append" | "_append_all", ..)
+                | Change::Relation("_append" | "_append_all", ..)
+                | Change::References("_append" | "_append_all", ..)
         );
         let patch: Patch = patch.into_iter().filter(|(_, change)| !is_append(change)).collect();
         let patch = text_of_patch(&patch);
@@ -205,6 +209,8 @@ fn an_object_with_more_keys_or_another_one_is_data() {
         r#"{"$relation": {"_set": []}}"#,
         r#"{"$relation": {"_append": [1]}}"#,
         r#"{"$relation": {"_append_unique": {}}}"#,
+        r#"{"$relation_ref": {"_set": []}}"#,
+        r#"{"$relation_ref": {"_append": {}}}"#,
     ] {
         assert!(holds_operation(operation), "{operation}");
     }
@@ -226,6 +232,9 @@ fn an_object_with_more_keys_or_another_one_is_data() {
         r#"{"$relation": {"_set": []}, "x": 1}"#,
         r#"{"$relation": {"$relation": {"_set": []}}}"#,
         r#"{"$relation": {"_set ": []}}"#,
+        r#"{"$relation_ref": []}"#,
+        r#"{"$relation_ref": {"$relation": {"_set": []}}}"#,
+        r#"{"$relation_refs": {"_set": []}}"#,
     ] {
         assert!(!holds_operation(data), "{data}");
         merges("[0]", data, data);
@@ -239,6 +248,7 @@ fn appending_to_what_is_no_list_is_an_error() {
     let list = r#"{"_append": [1]}"#;
     let unique = r#"{"_append_unique": [1]}"#;
     let relation = r#"{"$relation": {"_append": [{"entity_id": "a"}]}}"#;
+    let references = r#"{"$relation_ref": {"_append": [{"entity_id": "a"}]}}"#;
     for (current, patch, kind, wanted) in [
         ("\"text\"", list, "a string", "an array"),
         ("5", list, "a number", "an array"),
@@ -250,6 +260,10 @@ fn appending_to_what_is_no_list_is_an_error() {
         ("{}", relation, "an object", "a relation"),
         (r#"{"$relation": {}}"#, relation, "an object", "a relation"),
         (r#"{"$relation": [], "x": 1}"#, relation, "an object", "a relation"),
+        (r#"{"$relation_ref": []}"#, relation, "an object", "a relation"),
+        (r#"{"$relation_ref": []}"#, list, "an object", "an array"),
+        ("[]", references, "an array", "a list of references"),
+        (r#"{"$relation": []}"#, references, "an object", "a list of references"),
     ] {
         let arena = Bump::new();
         let current = json(&format!(r#"{{"a b": {current}}}"#), &arena).as_object();
@@ -302,6 +316,16 @@ fn what_patches_compose_to() {
             r#"{"$relation": {"_append_unique": [{"entity_id": "b"}, {"entity_id": "a"}]}}"#,
             r#"{"$relation": [{"entity_id": "a"}, {"entity_id": "b"}]}"#,
         ),
+        (
+            r#"{"$relation_ref": {"_append_unique": [{"entity_id": "a", "path": "p", "_id": "1"}]}}"#,
+            r#"{"$relation_ref": {"_append_unique": [{"entity_id": "a", "path": "p", "_id": "1"}]}}"#,
+            r#"{"$relation_ref": {"_append_unique": [{"entity_id": "a", "path": "p", "_id": "1"}]}}"#,
+        ),
+        (
+            r#"{"$relation_ref": {"_append": [{"entity_id": "a"}]}}"#,
+            r#"{"$relation": {"_append": [{"entity_id": "a"}]}}"#,
+            "",
+        ),
     ] {
         let of = |value: &str| format!(r#"{{"a": {value}}}"#);
         let expected = (!expected.is_empty()).then(|| canonical(&of(expected)));
@@ -318,13 +342,42 @@ fn entity_ids_are_replaced_in_relations_alone() {
     let attributes = object(
         r#"{"r": {"$relation": [{"entity_id": "old", "_tags": ["old"]}, {"entity_id": "other"}, 5]},
             "a": [{"entity_id": "old"}], "o": {"$relation": [{"entity_id": "old"}], "x": 1},
+            "f": {"$relation_ref": [{"entity_id": "old", "path": "old", "_id": "old"}]},
             "s": "old", "n": null}"#,
     );
-    let expected = r#"{"r": {"$relation": [{"entity_id": "new", "_tags": ["old"]}, {"entity_id": "other"}, 5]},
+    let expected = r#"{"f": {"$relation_ref": [{"entity_id": "new", "path": "old", "_id": "old"}]},
+            "r": {"$relation": [{"entity_id": "new", "_tags": ["old"]}, {"entity_id": "other"}, 5]},
             "a": [{"entity_id": "old"}], "o": {"$relation": [{"entity_id": "old"}], "x": 1},
             "s": "old", "n": null}"#;
     let relinked = keep(&relink(attributes, object(r#"{"old": "new"}"#)), &arena);
     assert_eq!(relinked.to_string(), canonical(expected));
+}
+
+#[test]
+fn references_are_the_same_by_entity_path_and_id() {
+    let [a, other_entity, other_path, other_id] =
+        [("a", "p", "1"), ("b", "p", "1"), ("a", "q", "1"), ("a", "p", "2")].map(
+            |(entity, path, id)| {
+                format!(r#"{{"entity_id": "{entity}", "path": "{path}", "_id": "{id}"}}"#)
+            },
+        );
+    let all = format!("[{a}, {other_entity}, {other_path}, {other_id}]");
+    let resolved = |items: &str| format!(r#"{{"$relation_ref": {items}}}"#);
+    let operation = |name: &str, items: &str| resolved(&format!(r#"{{"{name}": {items}}}"#));
+    let one = resolved(&format!("[{a}]"));
+    merges(&one, &operation("_append_unique", &all), &resolved(&all));
+    merges(&one, &operation("_append_unique", &a), &one);
+    merges(&one, &operation("_append", &a), &resolved(&format!("[{a}, {a}]")));
+    merges(&one, &operation("_set", "[]"), &resolved("[]"));
+    merges("", &operation("_append", &a), &one);
+    merges("null", &operation("_append_unique", &format!("[{a}, {a}]")), &one);
+    // What does not name an item is like nothing else.
+    let without = r#"{"entity_id": "a", "path": "p"}"#;
+    merges(
+        &resolved(&format!("[{without}]")),
+        &operation("_append_unique", without),
+        &resolved(&format!("[{without}, {without}]")),
+    );
 }
 
 #[test]
@@ -347,17 +400,24 @@ fn a_relation_s_items_are_found_in_every_form() {
             keep(&Tree::Array(items), &arena).to_string()
         });
         assert_eq!(found.as_deref(), items, "{value}");
+        let references = value.replace("$relation", "$relation_ref");
+        let found = relation_ref_items(json(&references, &arena)).map(|items| items.len());
+        let count = relation_items(json(value, &arena)).map(|items| items.len());
+        assert_eq!(found, count, "{references}");
+        assert!(relation_items(json(&references, &arena)).is_none(), "{references}");
+        assert!(relation_ref_items(json(value, &arena)).is_none(), "{value}");
     }
 }
 
 // A model of merging
 
-/// An entity's attribute: data, a list or a relation, items as JSON text.
+/// An entity's attribute: data, a list, a relation or references, items as JSON text.
 #[derive(Debug, Clone)]
 enum Attribute {
     Data(String),
     List(Vec<String>),
     Relation(Vec<String>),
+    References(Vec<String>),
 }
 
 #[derive(Debug, Clone)]
@@ -365,6 +425,7 @@ enum Change {
     Data(String),
     List(&'static str, Vec<String>),
     Relation(&'static str, Vec<String>),
+    References(&'static str, Vec<String>),
 }
 
 type State = BTreeMap<String, Attribute>;
@@ -384,8 +445,18 @@ fn model(current: Option<State>, patch: &Patch) -> Option<State> {
             (Change::Data(data), _) => Attribute::Data(data.clone()),
             (Change::List("_set", items), _) => Attribute::List(items.clone()),
             (Change::Relation("_set", items), _) => Attribute::Relation(items.clone()),
-            (Change::List(_, items) | Change::Relation(_, items), _) if items.is_empty() => {
+            (Change::References("_set", items), _) => Attribute::References(items.clone()),
+            (
+                Change::List(_, items) | Change::Relation(_, items) | Change::References(_, items),
+                _,
+            ) if items.is_empty() => {
                 continue;
+            }
+            (Change::References(operation, items), Some(Attribute::References(before))) => {
+                Attribute::References(appended(before, operation, items, reference))
+            }
+            (Change::References(operation, items), _) if is_blank => {
+                Attribute::References(appended(Vec::new(), operation, items, reference))
             }
             (Change::List(operation, items), Some(Attribute::List(before))) => {
                 Attribute::List(appended(before, operation, items, str::to_owned))
@@ -426,6 +497,11 @@ fn entity_id(item: &str) -> String {
     item.split(',').next().unwrap_or_default().to_owned()
 }
 
+/// What a reference's text names: its first three members.
+fn reference(item: &str) -> String {
+    item.trim_end_matches('}').split(',').take(3).collect()
+}
+
 fn data() -> impl Strategy<Value = String> {
     const DATA: &[&str] = &[
         "null",
@@ -457,6 +533,16 @@ fn targets() -> impl Strategy<Value = Vec<String>> {
     vec(target, 0..4)
 }
 
+fn references() -> impl Strategy<Value = Vec<String>> {
+    let ids = || select(&["a", "b"][..]);
+    let reference = (ids(), ids(), ids(), select(&["", r#","x":1"#][..])).prop_map(
+        |(entity, path, id, more)| {
+            format!(r#"{{"entity_id":"{entity}","path":"{path}","_id":"{id}"{more}}}"#)
+        },
+    );
+    vec(reference, 0..4)
+}
+
 fn name() -> impl Strategy<Value = String> {
     select(&["a", "b", "cc", "a b", "ü"][..]).prop_map(str::to_owned)
 }
@@ -466,6 +552,7 @@ fn state() -> impl Strategy<Value = State> {
         data().prop_map(Attribute::Data),
         items().prop_map(Attribute::List),
         targets().prop_map(Attribute::Relation),
+        references().prop_map(Attribute::References),
     ];
     btree_map(name(), attribute, 0..5)
 }
@@ -480,6 +567,8 @@ fn patch() -> impl Strategy<Value = Patch> {
         data().prop_map(Change::Data),
         (operation(), items()).prop_map(|(operation, items)| Change::List(operation, items)),
         (operation(), targets()).prop_map(|(operation, items)| Change::Relation(operation, items)),
+        (operation(), references())
+            .prop_map(|(operation, items)| Change::References(operation, items)),
     ];
     btree_map(name(), change, 0..5)
 }
@@ -489,6 +578,7 @@ fn text_of_state(state: &State) -> String {
         Attribute::Data(data) => data.clone(),
         Attribute::List(items) => format!("[{}]", items.join(",")),
         Attribute::Relation(items) => format!(r#"{{"$relation": [{}]}}"#, items.join(",")),
+        Attribute::References(items) => format!(r#"{{"$relation_ref": [{}]}}"#, items.join(",")),
     };
     object(state.iter().map(|(name, value)| (name, attribute(value))))
 }
@@ -503,6 +593,9 @@ fn text_of_patch(patch: &Patch) -> String {
         Change::Data(data) => data.clone(),
         Change::List(name, items) => operation(name, items),
         Change::Relation(name, items) => format!(r#"{{"$relation": {}}}"#, operation(name, items)),
+        Change::References(name, items) => {
+            format!(r#"{{"$relation_ref": {}}}"#, operation(name, items))
+        }
     };
     object(patch.iter().map(|(name, value)| (name, change(value))))
 }

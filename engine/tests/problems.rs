@@ -45,7 +45,16 @@ const DOCUMENT: &str = r#"{
         {"attribute": "payers", "relations": {"items": [{
           "entity_schema": "contract",
           "unique_ids": [{"attribute": "mail", "field": "payer", "_type": "email"}]
-        }]}}
+        }]}},
+        {"attribute": "addresses", "enabled": true, "relation_refs": {
+          "operation": "_append_unique",
+          "items": [{
+            "entity_schema": "contact",
+            "unique_ids": [{"attribute": "number", "field": "customer"}],
+            "path": "address",
+            "value": {"attribute": "address", "operation": "_append", "field": "address"}
+          }]
+        }}
       ]
     },
     {
@@ -411,6 +420,7 @@ fn an_entity_s_own_id_is_no_attribute() {
     };
     takes_no(r#""constant": 1, "_type": "email""#, "_type");
     takes_no(r#""relations": {"items": []}"#, "relations");
+    takes_no(r#""relation_refs": {"items": []}"#, "relation_refs");
     let typed = r#"[{"attribute": "_id", "constant": 1, "_type": "email"}]"#;
     for place in ["/fields/4/relations/items/0/unique_ids", "/scope/unique_ids"] {
         let found = problems(&changed(&format!("{CONTRACT}{place}"), typed));
@@ -420,6 +430,82 @@ fn an_entity_s_own_id_is_no_attribute() {
         );
         assert_eq!(found, [expected]);
     }
+}
+
+#[test]
+fn references() {
+    const REFS: &str = "/fields/8/relation_refs";
+    let item = format!("{REFS}/items/0");
+    let missing = |place: &str, key: &str| {
+        let expected = format!("error KEY_MISSING {CONTRACT}{place}: \"{key}\" is missing");
+        tells_at(&format!("{place}/{key}"), "", &expected);
+    };
+    missing(REFS, "items");
+    for key in ["entity_schema", "unique_ids", "path", "value"] {
+        missing(&item, key);
+    }
+    missing(&format!("{item}/value"), "attribute");
+    tells_at(
+        &format!("{item}/value/field"),
+        "",
+        &format!(
+            "error SOURCE_MISSING {CONTRACT}{item}/value: a value needs one of \"field\", \
+             \"jsonataExpression\", \"constant\""
+        ),
+    );
+    for place in [REFS.to_owned(), format!("{item}/value")] {
+        tells_at(
+            &format!("{place}/operation"),
+            "\"append\"",
+            "error VALUE_INVALID @: \"operation\" cannot be \"append\" | Did you mean \"_append\"?",
+        );
+    }
+    let found = problems(&changed(&format!("{CONTRACT}{item}/value/field"), "\"$[\""));
+    let invalid = format!("error PATH_INVALID {CONTRACT}{item}/value/field: ");
+    assert!(found.len() == 1 && found[0].starts_with(&invalid), "{found:?}");
+}
+
+#[test]
+fn what_references_cannot_be() {
+    let item = "/fields/8/relation_refs/items/0";
+    let unknown = |place: &str, hint: &str| {
+        let key = place.rsplit('/').next().unwrap();
+        let expected = format!("warning KEY_UNKNOWN @: unknown key \"{key}\" is ignored{hint}");
+        tells_at(place, "1", &expected);
+    };
+    unknown("/fields/8/relation_refs/jsonataExpression", "");
+    unknown(&format!("{item}/_tags"), "");
+    unknown(&format!("{item}/paths"), " | Did you mean \"path\"?");
+    unknown(&format!("{item}/value/_type"), "");
+    for key in ["field", "constant", "jsonataExpression", "_type"] {
+        let expected =
+            format!("warning KEY_UNUSED @: \"{key}\" is ignored beside \"relation_refs\"");
+        tells_at(&format!("/fields/8/{key}"), "\"x\"", &expected);
+    }
+    tells_at(
+        "/fields/4/relation_refs",
+        "{}",
+        "warning KEY_UNUSED @: \"relation_refs\" is ignored beside \"relations\"",
+    );
+    tells_at(
+        &format!("{item}/value/attribute"),
+        "\"number\"",
+        "error VALUE_INVALID @: \"number\" identifies the entity: it holds no list",
+    );
+    tells_at(
+        &format!("{item}/value/attribute"),
+        "\"_id\"",
+        "error ATTRIBUTE_RESERVED @: \"_id\" is the entity's own id, which no field can set",
+    );
+    tells_at(
+        &format!("{item}/unique_ids/1"),
+        r#"{"attribute": "_id", "constant": 1}"#,
+        "error VALUE_INVALID @: \"_id\" stands alone \
+         | It is the entity's own id: name nothing beside it, or leave it out.",
+    );
+    // Typed, an identifier is a list.
+    let typed = r#"[{"attribute": "address", "field": "x", "_type": "email"}]"#;
+    assert_eq!(problems(&changed(&format!("{CONTRACT}{item}/unique_ids"), typed)), [""; 0]);
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl<'a> Place<'a> {
     }
 
     /// Entity and attribute.
-    fn whereabouts(&self) -> String {
+    pub(super) fn whereabouts(&self) -> String {
         let mut detail = format!("Entity: {} ({})", self.entity.schema, self.entity.pointer);
         if let Some(attribute) = self.attribute {
             detail.push_str(&format!("\nAttribute: {attribute}"));

@@ -1,8 +1,9 @@
 //! The form in which mapping results are shown.
 
-use super::{Attribute, EntityUpdate, Mapped, Prune, Relation, Target};
+use super::{Attribute, EntityUpdate, Mapped, Prune, RefTarget, Relation, RelationRefList, Target};
 use crate::jsonb::{Tree, Value};
 use crate::mapping::{Mode, Scope};
+use crate::merge::{RELATION, RELATION_REF};
 
 impl<'a> Mapped<'a> {
     /// The slug of the entities concerned.
@@ -32,11 +33,13 @@ impl<'a> EntityUpdate<'a> {
     }
 
     /// `{attribute: value}`, relations as `{"$relation": {OP: [{"$entity_unique_ids", "_schema",
-    /// "_tags"?}]}}`.
+    /// "_tags"?}]}}`, references as `{"$relation_ref": {OP: [{"$entity_unique_ids", "_schema",
+    /// "path", "value": {"attribute", OP}}]}}`.
     pub fn attributes_tree(&self) -> Tree<'a> {
         let attribute = |(name, attribute): &(&'a str, Attribute<'a>)| match attribute {
             Attribute::Value(value) => (*name, Tree::Value(*value)),
             Attribute::Relation(relation) => (*name, relation.tree(Target::tree)),
+            Attribute::RelationRef(refs) => (*name, refs.tree(RefTarget::items)),
         };
         Tree::Object(self.attributes.iter().map(attribute).collect())
     }
@@ -47,7 +50,7 @@ impl<'a> Relation<'a> {
     pub fn tree(&self, item: impl FnMut(&Target<'a>) -> Tree<'a>) -> Tree<'a> {
         let list = Tree::Array(self.targets.iter().map(item).collect());
         let operation = Tree::Object(vec![(self.operation.name(), list)]);
-        Tree::Object(vec![("$relation", operation)])
+        Tree::Object(vec![(RELATION, operation)])
     }
 }
 
@@ -77,6 +80,40 @@ impl<'a> Target<'a> {
             item.push(("_tags", tags.into()));
         }
         Tree::Object(item)
+    }
+}
+
+impl<'a> RelationRefList<'a> {
+    /// `{"$relation_ref": {OP: […]}}` with the items that `items` makes of each target.
+    pub fn tree(&self, items: impl FnMut(&RefTarget<'a>) -> Vec<Tree<'a>>) -> Tree<'a> {
+        let list = Tree::Array(self.targets.iter().flat_map(items).collect());
+        let operation = Tree::Object(vec![(self.operation.name(), list)]);
+        Tree::Object(vec![(RELATION_REF, operation)])
+    }
+}
+
+impl<'a> RefTarget<'a> {
+    fn items(&self) -> Vec<Tree<'a>> {
+        let items = self.value.items.iter().map(|item| Tree::Value(*item)).collect();
+        let value = Tree::Object(vec![
+            ("attribute", Value::String(self.value.attribute).into()),
+            (self.value.operation.name(), Tree::Array(items)),
+        ]);
+        vec![Tree::Object(vec![
+            ("$entity_unique_ids", members(&self.target.identifiers)),
+            ("_schema", Value::String(self.target.schema).into()),
+            ("path", Value::String(self.path).into()),
+            ("value", value),
+        ])]
+    }
+
+    /// The link to the item `id` of the target, whose own id is `entity_id`.
+    pub fn link(&self, entity_id: Value<'a>, id: Value<'a>) -> Tree<'a> {
+        Tree::Object(vec![
+            ("entity_id", entity_id.into()),
+            ("path", Value::String(self.path).into()),
+            ("_id", id.into()),
+        ])
     }
 }
 

@@ -147,7 +147,7 @@ impl<'a> Place<'a> {
 }
 
 /// The identifiers that are stored in the form of a type.
-fn types(identifiers: &[Identifier]) -> Vec<(&str, ValueType)> {
+pub(super) fn types(identifiers: &[Identifier]) -> Vec<(&str, ValueType)> {
     identifiers.iter().filter_map(|id| Some((id.attribute.as_str(), id.value_type?))).collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod field;
+mod refs;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,11 +214,11 @@ impl Compiler {
         if self.word(mode, &at.key("scope_mode"), "\"scope_mode\"", &known)? {
             self.unknown_keys(object, RELATIONS_SCOPE_KEYS, at);
             let schema = self.required_name(object, "schema", at);
-            let unique_ids = self.identifiers(object, "unique_ids", Identifiers::OfScope, at);
+            let unique_ids = self.identifiers(object, "unique_ids", Identifiers::Scope, at);
             Some(Scope::Relations { schema: schema?, unique_ids: unique_ids? })
         } else {
             self.unknown_keys(object, QUERY_SCOPE_KEYS, at);
-            self.identifiers(object, "query", Identifiers::OfQuery, at).map(Scope::Query)
+            self.identifiers(object, "query", Identifiers::Query, at).map(Scope::Query)
         }
     }
 }

@@ -132,6 +132,7 @@ pub struct Field {
 pub enum FieldValue {
     Source(Source),
     Relations(Relations),
+    RelationRefs(RelationRefs),
 }
 
 /// Links to other entities.
@@ -154,6 +155,26 @@ pub struct RelationItem {
     pub schema: String,
     pub tags: Option<Constant>,
     pub unique_ids: Vec<Identifier>,
+}
+
+/// Links to items of lists that other entities have.
+#[derive(Debug)]
+pub struct RelationRefs {
+    pub operation: Operation,
+    pub items: Vec<RelationRefItem>,
+}
+
+/// Links to what a target's attribute gets: which entity, found by which identifiers, and the
+/// value of the attribute.
+#[derive(Debug)]
+pub struct RelationRefItem {
+    pub schema: String,
+    pub unique_ids: Vec<Identifier>,
+    /// Kept with the link.
+    pub path: String,
+    pub attribute: String,
+    pub operation: Operation,
+    pub source: Source,
 }
 
 /// An identifier and where its value comes from.

@@ -1,6 +1,6 @@
 //! Which identifiers a mapping finds entities by: what its tables must be prepared for.
 
-use super::{Entity, FieldValue, Mapping, RelationItems, Scope};
+use super::{Entity, FieldValue, Identifier, Mapping, RelationItems, Scope};
 use crate::identifier::ENTITY_ID;
 
 /// A set of identifiers of one entity type that a mapping uses.
@@ -21,6 +21,10 @@ pub fn key_set_uses(mapping: &Mapping) -> Vec<KeySetUse> {
     entities.flat_map(of_entity).collect()
 }
 
+fn names(identifiers: &[Identifier]) -> Vec<String> {
+    identifiers.iter().map(|id| id.attribute.clone()).collect()
+}
+
 fn of_entity(entity: &Entity) -> Vec<KeySetUse> {
     let looked_up = |schema: &str, unique_ids: Vec<String>, pointer: String| KeySetUse {
         schema: schema.to_owned(),
@@ -35,22 +39,29 @@ fn of_entity(entity: &Entity) -> Vec<KeySetUse> {
         pointer: entity.pointer.clone(),
     }];
     if let Some(Scope::Relations { schema, unique_ids }) = &entity.scope {
-        let names = unique_ids.iter().map(|id| id.attribute.clone()).collect();
-        uses.push(looked_up(schema, names, format!("{}/scope", entity.pointer)));
+        uses.push(looked_up(schema, names(unique_ids), format!("{}/scope", entity.pointer)));
     }
     for field in &entity.fields {
-        let FieldValue::Relations(relations) = &field.value else { continue };
-        let pointer = format!("{}/relations", field.pointer);
-        match &relations.items {
-            RelationItems::Listed(items) => {
-                for (j, item) in items.iter().enumerate() {
-                    let names = item.unique_ids.iter().map(|id| id.attribute.clone()).collect();
-                    uses.push(looked_up(&item.schema, names, format!("{pointer}/items/{j}")));
+        match &field.value {
+            FieldValue::Source(_) => {}
+            FieldValue::Relations(relations) => match &relations.items {
+                RelationItems::Listed(items) => {
+                    for (j, item) in items.iter().enumerate() {
+                        let pointer = format!("{}/relations/items/{j}", field.pointer);
+                        uses.push(looked_up(&item.schema, names(&item.unique_ids), pointer));
+                    }
                 }
-            }
-            RelationItems::Expression(expression) => {
-                for (schema, names) in expression.relation_targets() {
-                    uses.push(looked_up(&schema, names, pointer.clone()));
+                RelationItems::Expression(expression) => {
+                    for (schema, names) in expression.relation_targets() {
+                        let pointer = format!("{}/relations", field.pointer);
+                        uses.push(looked_up(&schema, names, pointer));
+                    }
+                }
+            },
+            FieldValue::RelationRefs(refs) => {
+                for (j, item) in refs.items.iter().enumerate() {
+                    let pointer = format!("{}/relation_refs/items/{j}", field.pointer);
+                    uses.push(looked_up(&item.schema, names(&item.unique_ids), pointer));
                 }
             }
         }

@@ -13,8 +13,16 @@ use crate::mapping::{
 };
 use crate::value_type::ValueType;
 
-const FIELD_KEYS: &[&str] =
-    &["attribute", "constant", "jsonataExpression", "field", "relations", "enabled", "_type"];
+const FIELD_KEYS: &[&str] = &[
+    "attribute",
+    "constant",
+    "jsonataExpression",
+    "field",
+    "relations",
+    "relation_refs",
+    "enabled",
+    "_type",
+];
 const RELATIONS_KEYS: &[&str] = &["operation", "items", "jsonataExpression"];
 const ITEM_KEYS: &[&str] = &["entity_schema", "unique_ids", "_tags"];
 const IDENTIFIER_KEYS: &[&str] = &["attribute", "constant", "jsonataExpression", "field", "_type"];
@@ -31,11 +39,11 @@ pub(super) struct Entry<'e> {
 #[derive(Clone, Copy)]
 pub(super) enum Identifiers<'e> {
     /// The target of a relation, an entity of this schema.
-    OfTarget(Option<&'e str>),
+    Target(Option<&'e str>),
     /// The anchor of a scope.
-    OfScope,
+    Scope,
     /// Attributes that are compared.
-    OfQuery,
+    Query,
 }
 
 impl Compiler {
@@ -67,8 +75,14 @@ impl Compiler {
         let (value, value_type) = match object.get("relations") {
             Some(relations) => {
                 self.shadowed(object, "relations", IDENTIFIER_KEYS, at);
+                self.shadowed(object, "relations", &["relation_refs"], at);
                 let relations = self.relations(relations, &at.key("relations"));
                 (relations.map(FieldValue::Relations), Some(None))
+            }
+            None if object.get("relation_refs").is_some() => {
+                self.shadowed(object, "relation_refs", IDENTIFIER_KEYS, at);
+                let refs = self.relation_refs(object, at);
+                (refs.map(FieldValue::RelationRefs), Some(None))
             }
             None => {
                 let value_type = self.value_type(object, at);
@@ -97,7 +111,8 @@ impl Compiler {
                 Some("To find the entity by it, write \"unique_ids\": [\"_id\"].".into()),
             );
         }
-        for key in ["relations", "_type"].into_iter().filter(|key| object.get(key).is_some()) {
+        let unfit = ["relations", "relation_refs", "_type"];
+        for key in unfit.into_iter().filter(|key| object.get(key).is_some()) {
             let message = format!("\"_id\" is the entity's own id, which takes no \"{key}\"");
             self.error("ATTRIBUTE_RESERVED", &at.key(key), message);
         }
@@ -105,7 +120,12 @@ impl Compiler {
 
     /// The source that counts when several stand there: `constant`, then `jsonataExpression`,
     /// then `field`.
-    fn source(&mut self, object: Object<'_>, at: &At<'_>, other: &str) -> Option<Source> {
+    pub(super) fn source(
+        &mut self,
+        object: Object<'_>,
+        at: &At<'_>,
+        other: &str,
+    ) -> Option<Source> {
         if let Some(constant) = object.get("constant") {
             self.shadowed(object, "constant", &["jsonataExpression", "field"], at);
             return self.constant(constant, &at.key("constant")).map(Source::Constant);
@@ -148,10 +168,7 @@ impl Compiler {
     fn relations(&mut self, relations: Value<'_>, at: &At<'_>) -> Option<Relations> {
         let object = self.object(relations, at, "\"relations\"")?;
         self.unknown_keys(object, RELATIONS_KEYS, at);
-        let operation = match object.get("operation") {
-            None => Some(Operation::Set),
-            Some(value) => self.word(value, &at.key("operation"), "\"operation\"", &Operation::ALL),
-        };
+        let operation = self.operation(object, at);
         let items = match (object.get("items"), object.get("jsonataExpression")) {
             (Some(items), expression) => {
                 if expression.is_some() {
@@ -169,6 +186,12 @@ impl Compiler {
         Some(Relations { operation: operation?, items: items? })
     }
 
+    /// The object's `operation`; `_set` when it names none.
+    pub(super) fn operation(&mut self, object: Object<'_>, at: &At<'_>) -> Option<Operation> {
+        let Some(value) = object.get("operation") else { return Some(Operation::Set) };
+        self.word(value, &at.key("operation"), "\"operation\"", &Operation::ALL)
+    }
+
     fn relation_items(&mut self, items: Value<'_>, at: &At<'_>) -> Option<RelationItems> {
         let items = self.array(items, at, "\"items\"")?;
         let compiled = items
@@ -183,7 +206,7 @@ impl Compiler {
         let object = self.object(item, at, "an entry of \"items\"")?;
         self.unknown_keys(object, ITEM_KEYS, at);
         let schema = self.required_name(object, "entity_schema", at);
-        let of = Identifiers::OfTarget(schema.as_deref());
+        let of = Identifiers::Target(schema.as_deref());
         let unique_ids = self.identifiers(object, "unique_ids", of, at);
         let tags = match object.get("_tags") {
             None => None,
@@ -222,7 +245,7 @@ impl Compiler {
             let Some(identifier) = self.identifier(item, &at) else { continue };
             if identifier.attribute == ENTITY_ID {
                 match of {
-                    Identifiers::OfQuery => self.error(
+                    Identifiers::Query => self.error(
                         "ATTRIBUTE_RESERVED",
                         &at.key("attribute"),
                         "\"_id\" is the entity's own id, which no query compares",
@@ -240,7 +263,7 @@ impl Compiler {
                 self.error("VALUE_INVALID", &at, message);
                 continue;
             }
-            if let Identifiers::OfTarget(schema) = of {
+            if let Identifiers::Target(schema) = of {
                 self.types.identifier(schema, &identifier, &at);
             }
             identifiers.push(identifier);

@@ -167,6 +167,8 @@ impl<'a> WorkingSet<'a> {
                 Attribute::Value(value) => {
                     Tree::Value(self.same_identifier(index, update, name, *value))
                 }
+                // Refused before.
+                Attribute::RelationRef(_) => continue,
                 Attribute::Relation(relation) => {
                     match self.resolve(index, name, relation, targets, stubs)? {
                         Some(resolved) => resolved,

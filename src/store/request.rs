@@ -218,7 +218,7 @@ fn update<'a>(
             let mapped = update.attributes.iter().find(|(name, _)| name == identifier);
             mapped.map(|(_, attribute)| match attribute {
                 Attribute::Value(value) => identifier_text(*value, arena),
-                Attribute::Relation(_) => None,
+                Attribute::Relation(_) | Attribute::RelationRef(_) => None,
             })
         })
         .collect();
@@ -231,6 +231,8 @@ fn update<'a>(
                 given_links(entity.schema.as_str(), name, *value, types, &mut given)?;
                 Vec::new()
             }
+            // Refused before.
+            Attribute::RelationRef(_) => Vec::new(),
             Attribute::Relation(relation) => relation
                 .targets
                 .iter()

@@ -64,7 +64,12 @@ INSERT INTO law (current, patch, result) VALUES
     ('{"r": {"$relation": [{"entity_id": "1"}]}}', '{"r": {"$relation": [{"entity_id": "2"}]}}', '{"r": {"$relation": [{"entity_id": "2"}]}}'),
     ('{"r": ["a"]}', '{"r": {"$relation": {"_set": [{"entity_id": "1"}]}}}', '{"r": {"$relation": [{"entity_id": "1"}]}}'),
     ('{"r": {"$relation": [{"entity_id": "1"}]}}', '{"r": {"$relation": {"_append": []}, "more": 1}}', '{"r": {"$relation": {"_append": []}, "more": 1}}'),
-    ('{"r": {"$relation": [{"entity_id": "1"}]}}', '{"r": null}', '{"r": null}');
+    ('{"r": {"$relation": [{"entity_id": "1"}]}}', '{"r": null}', '{"r": null}'),
+    ('{}', '{"r": {"$relation_ref": {"_append": {"entity_id": "1", "path": "p", "_id": "a"}}}}', '{"r": {"$relation_ref": [{"entity_id": "1", "path": "p", "_id": "a"}]}}'),
+    ('{"r": {"$relation_ref": [{"entity_id": "1", "path": "p", "_id": "a"}]}}',
+     '{"r": {"$relation_ref": {"_append_unique": [{"entity_id": "1", "path": "p", "_id": "a"}, {"entity_id": "1", "path": "p", "_id": "b"}]}}}',
+     '{"r": {"$relation_ref": [{"entity_id": "1", "path": "p", "_id": "a"}, {"entity_id": "1", "path": "p", "_id": "b"}]}}'),
+    ('{"r": {"$relation_ref": [{"entity_id": "1", "path": "p", "_id": "a"}]}}', '{"r": {"$relation_ref": {"_set": []}}}', '{"r": {"$relation_ref": []}}');
 -- No attributes yet, no patch
 INSERT INTO law (current, patch, result) VALUES
     (NULL, '{"a": 1, "t": {"_append": ["x"]}}', '{"a": 1, "t": ["x"]}'),

@@ -40,10 +40,12 @@ pub fn change<'a>(
         return Ok(Changed { list: None, ids: Vec::new() });
     }
     let mut list = List::new(new_id);
-    for item in present {
-        match operation {
-            Operation::Set => list.remember(item),
-            Operation::Append | Operation::AppendUnique => list.keep(item),
+    match operation {
+        Operation::Set => list.remember(&present, given),
+        Operation::Append | Operation::AppendUnique => {
+            for item in present {
+                list.keep(item);
+            }
         }
     }
     let mut ids = Vec::with_capacity(given.len());
@@ -65,7 +67,7 @@ struct List<'a, 'n> {
     items: Vec<Tree<'a>>,
     /// The `_id` of the items, by what they are without it.
     ids: HashMap<Vec<u8>, Value<'a>>,
-    /// As `ids`, of items that the list had before it was set.
+    /// As `ids`, of items of the list before it was set that are given again.
     earlier: HashMap<Vec<u8>, Value<'a>>,
     taken: HashSet<Cow<'a, str>>,
     new_id: &'n mut dyn FnMut() -> &'a str,
@@ -82,24 +84,28 @@ impl<'a, 'n> List<'a, 'n> {
         }
     }
 
-    /// Takes note of an item that goes unless it is given again.
-    fn remember(&mut self, item: Value<'a>) {
-        if let Some(object) = item.as_object()
-            && let Some(id) = object.get(ID)
-        {
-            self.earlier.entry(content(object)).or_insert(id);
+    /// Takes note of the items that are given again: their ids are theirs, whatever `_id` others
+    /// bring.
+    fn remember(&mut self, present: &[Value<'a>], given: &[Value<'a>]) {
+        let given: HashSet<Vec<u8>> =
+            given.iter().filter_map(|item| Some(content(item.as_object()?))).collect();
+        for object in present.iter().filter_map(|item| item.as_object()) {
+            let content = content(object);
+            if given.contains(&content)
+                && !self.earlier.contains_key(&content)
+                && let Some(id) = self.take(object)
+            {
+                self.earlier.insert(content, id);
+            }
         }
     }
 
     /// Takes over an item that stays; what is no object has no `_id`.
     fn keep(&mut self, item: Value<'a>) {
-        match item {
-            Value::Object(object) => {
-                let id = self.put(object, object.get(ID));
-                self.ids.entry(content(object)).or_insert(id);
-            }
-            other => self.items.push(other.into()),
-        }
+        let Value::Object(object) = item else { return self.items.push(item.into()) };
+        let id = self.take(object).unwrap_or_else(|| self.make_id());
+        self.put(object, id);
+        self.ids.entry(content(object)).or_insert(id);
     }
 
     /// Adds an item, unless it is there.
@@ -108,21 +114,28 @@ impl<'a, 'n> List<'a, 'n> {
         if let Some(id) = self.ids.get(&content) {
             return *id;
         }
-        let id = self.earlier.get(&content).copied().or_else(|| object.get(ID));
-        let id = self.put(object, id);
+        let earlier = self.earlier.get(&content).copied();
+        let id = earlier.or_else(|| self.take(object)).unwrap_or_else(|| self.make_id());
+        self.put(object, id);
         self.ids.insert(content, id);
         id
     }
 
-    /// Puts an item at the end, with the wanted id if that is one and no other item has it.
-    fn put(&mut self, object: Object<'a>, wanted: Option<Value<'a>>) -> Value<'a> {
-        let wanted = wanted.filter(|id| matches!(id, Value::String(_) | Value::Number(_)));
-        let free = wanted.filter(|id| key(*id).is_some_and(|text| self.taken.insert(text)));
-        let id = free.unwrap_or_else(|| Value::String((self.new_id)()));
+    /// The object's own `_id`, if it is one and no other item has it.
+    fn take(&mut self, object: Object<'a>) -> Option<Value<'a>> {
+        let id = object.get(ID)?;
+        let is_id = matches!(id, Value::String(_) | Value::Number(_));
+        (is_id && self.taken.insert(key(id)?)).then_some(id)
+    }
+
+    fn make_id(&mut self) -> Value<'a> {
+        Value::String((self.new_id)())
+    }
+
+    fn put(&mut self, object: Object<'a>, id: Value<'a>) {
         let mut members = members(object);
         members.push((ID, id.into()));
         self.items.push(Tree::Object(members));
-        id
     }
 }
 

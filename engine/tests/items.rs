@@ -48,6 +48,21 @@ proptest! {
     }
 
     #[test]
+    fn what_is_there_keeps_its_id(given in items(), others in items(), operation in operations()) {
+        let current: Vec<String> = given
+            .iter()
+            .enumerate()
+            .map(|(i, item)| without_id(item).replacen('{', &format!(r#"{{"_id":"i{i}","#), 1))
+            .collect();
+        let all = [others, given.clone()].concat();
+        let (_, ids) = changed(&current, operation, &all).unwrap();
+        for (item, id) in given.iter().zip(&ids[all.len() - given.len()..]) {
+            let first = given.iter().position(|other| without_id(other) == without_id(item)).unwrap();
+            prop_assert_eq!(id, &format!(r#""i{first}""#));
+        }
+    }
+
+    #[test]
     fn appending_keeps_what_is_there_in_front(current in items(), given in items()) {
         let (list, _) = changed(&current, Operation::Append, &given).unwrap();
         let arena = Bump::new();
@@ -129,6 +144,13 @@ fn what_operations_do() {
             r#"[{"_id": "", "s": 1}, {"_id": null, "s": 2}, {"_id": {}, "s": 3}]"#,
             r#"[{"_id": "n1", "s": 1}, {"_id": "n2", "s": 2}, {"_id": "n3", "s": 3}]"#,
             r#"["n1", "n2", "n3"]"#,
+        ),
+        (
+            r#"[{"_id": "x", "s": 1}]"#,
+            Set,
+            r#"[{"_id": "x", "s": 2}, {"s": 1}]"#,
+            r#"[{"_id": "n1", "s": 2}, {"_id": "x", "s": 1}]"#,
+            r#"["n1", "x"]"#,
         ),
         // So is what the list had without one; what is no object stays.
         (

@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::{Attribute, Relation, Target, check_exact};
 use crate::error::{Code, Error, Result};
-use crate::expr::{Context, Jsonata, Path};
+use crate::expr::{Context, Failure, Jsonata, Path};
 use crate::identifier::{ENTITY_ID, is_blank};
 use crate::jsonb::{Object, Tree, Value};
 use crate::mapping::{Identifier, RelationItems, Relations};
@@ -69,15 +69,12 @@ impl<'a> Place<'a> {
         };
         let tags = match object.get("_tags") {
             None | Some(Value::Null) => None,
-            Some(tags @ Value::Array(list)) if list.iter().all(|tag| tag.as_str().is_some()) => {
-                Some(tags)
-            }
-            // JSONata unwraps lists of one.
-            Some(tag @ Value::String(_)) => {
-                let list = context.keep(Tree::Array(vec![tag.into()]));
+            Some(tags) => {
+                let tags =
+                    tag_list(tags).ok_or_else(|| wrong("has \"_tags\" that are not strings"))?;
+                let list = context.keep(tags);
                 Some(list.map_err(|failure| self.failed(&failure, expression.source()))?)
             }
-            Some(_) => return Err(wrong("has \"_tags\" that are not strings")),
         };
         let one;
         let unique_ids: &mut dyn Iterator<Item = Value<'a>> = match object.get("unique_ids") {
@@ -106,19 +103,10 @@ impl<'a> Place<'a> {
                 return Err(wrong("names \"_id\" beside other unique identifiers"));
             }
             let source = GivenSource::of(unique_id).map_err(|what| wrong(&what))?;
-            let value = match source {
-                GivenSource::None => None,
-                GivenSource::Value(value) => Some(value),
-                GivenSource::Key(key) => item.as_object().and_then(|object| object.get(key)),
-                // What the payload wrote is not quoted.
-                GivenSource::Path(path) => path
-                    .evaluate(item, context)
-                    .map_err(|failure| self.failed_inside(failure, expression))?,
-                GivenSource::Jsonata(source) => source
-                    .evaluate(Some(item), context)
-                    .and_then(|result| result.map(|result| context.keep(result)).transpose())
-                    .map_err(|failure| self.failed_inside(failure, expression))?,
-            };
+            // What the payload wrote is not quoted.
+            let value = source
+                .value(item, context)
+                .map_err(|failure| self.failed_inside(failure, expression))?;
             let ty = given_type(unique_id).map_err(|what| wrong(&what))?;
             if attribute == ENTITY_ID && ty.is_some() {
                 return Err(wrong("gives \"_id\" a \"_type\""));
@@ -143,6 +131,16 @@ impl<'a> Place<'a> {
                 "The expression must yield objects of the form {\"entity_schema\": …, \
                  \"unique_ids\": [{\"attribute\": …, \"constant\": …}]}.",
             )
+    }
+}
+
+/// Tags as a list; `None` when they are not strings.
+fn tag_list<'a>(tags: Value<'a>) -> Option<Tree<'a>> {
+    match tags {
+        Value::Array(list) => list.iter().all(|tag| tag.as_str().is_some()).then_some(tags.into()),
+        // JSONata unwraps lists of one.
+        Value::String(_) => Some(Tree::Array(vec![tags.into()])),
+        _ => None,
     }
 }
 
@@ -190,6 +188,19 @@ impl<'a> GivenSource<'a> {
                 .map_err(|failure| format!("has an invalid path: {}", failure.message)),
             Some(Value::String(key)) => Ok(GivenSource::Key(key)),
             Some(_) => Err("has a \"field\" that is no string".into()),
+        }
+    }
+
+    fn value(self, item: Value<'a>, context: &Context<'a>) -> Result<Option<Value<'a>>, Failure> {
+        match self {
+            GivenSource::None => Ok(None),
+            GivenSource::Value(value) => Ok(Some(value)),
+            GivenSource::Key(key) => Ok(item.as_object().and_then(|object| object.get(key))),
+            GivenSource::Path(path) => path.evaluate(item, context),
+            GivenSource::Jsonata(expression) => {
+                let result = expression.evaluate(Some(item), context)?;
+                result.map(|result| context.keep(result)).transpose()
+            }
         }
     }
 }

@@ -299,12 +299,17 @@ pub(crate) fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) ->
 }
 
 /// The attributes without the items of relations and references that name an entity of `schema`
-/// with one of `ids`; `None` when there are none.
-pub fn unlink<'a>(attributes: Object<'a>, schema: &str, ids: &[&str]) -> Option<Tree<'a>> {
+/// with one of `ids`; `None` when there are none. References name no schema: whether they count,
+/// because no entity of another type has such an id, is told by `references`.
+pub fn unlink<'a>(
+    attributes: Object<'a>,
+    schema: &str,
+    ids: &[&str],
+    references: bool,
+) -> Option<Tree<'a>> {
     let names_one = |item: &Value<'a>| {
         let member = |name: &str| item.as_object().and_then(|item| item.get(name)?.as_str());
-        // References name no schema.
-        member("_schema").is_none_or(|named| named == schema)
+        member("_schema").map_or(references, |named| named == schema)
             && member("entity_id").is_some_and(|id| ids.contains(&id))
     };
     let mut is_changed = false;

@@ -98,11 +98,11 @@ CREATE FUNCTION erp._relink(attributes jsonb, ids jsonb) RETURNS jsonb
 COMMENT ON FUNCTION erp._relink(jsonb, jsonb) IS
 'Private: attributes with the entity ids of relations replaced as ids maps them';
 
-CREATE FUNCTION erp._unlink(attributes jsonb, slug text, ids jsonb) RETURNS jsonb
+CREATE FUNCTION erp._unlink(attributes jsonb, slug text, ids jsonb, refs boolean) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'erp_unlink';
-COMMENT ON FUNCTION erp._unlink(jsonb, text, jsonb) IS
-'Private: attributes without the items of relations that name an entity of a type with one of ids, an array';
+COMMENT ON FUNCTION erp._unlink(jsonb, text, jsonb, boolean) IS
+'Private: attributes without the items of relations that name an entity of a type with one of ids, an array; refs: and without the references to one';
 
 CREATE FUNCTION erp._identifier(value jsonb) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT

@@ -64,8 +64,9 @@ pub fn relink(call: Call) -> Result<Datum, Failure> {
     Ok(jsonb::datum(&encode(&relinked)?)?)
 }
 
-/// `erp._unlink(attributes, slug, ids)`: the attributes without the items of relations that name
-/// an entity of that type with one of `ids`, an array.
+/// `erp._unlink(attributes, slug, ids, references)`: the attributes without the items of relations
+/// that name an entity of that type with one of `ids`, an array; and, if `references` is true,
+/// without the references to one.
 pub fn unlink(call: Call) -> Result<Datum, Failure> {
     let arena = Bump::new();
     let (Some(current), Some(slug), Some(ids)) =
@@ -77,8 +78,9 @@ pub fn unlink(call: Call) -> Result<Datum, Failure> {
         Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let unlinked =
-        attributes(Some(current), "attributes")?.and_then(|all| merge::unlink(all, slug, &ids));
+    let references = call.datum(3).is_some_and(|datum| datum.value() != 0);
+    let unlinked = attributes(Some(current), "attributes")?
+        .and_then(|all| merge::unlink(all, slug, &ids, references));
     let unlinked = unlinked.unwrap_or(Tree::Value(current));
     Ok(jsonb::datum(&encode(&unlinked)?)?)
 }

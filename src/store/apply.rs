@@ -16,7 +16,7 @@ use super::entity::{Action, Outcome};
 use super::guard::{Lock, link_locks};
 use super::remove::remove;
 use super::request::{Request, Types, request};
-use super::resolve::{check_unseen, resolve};
+use super::resolve::{check_unseen, lock_ref_targets, resolve};
 use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
@@ -234,6 +234,7 @@ impl<'a> Chunk<'a> {
             asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
         let mut held = BTreeMap::new();
         self.hold(&mut held, link_locks(types, &requests))?;
+        lock_ref_targets(types, &requests, self.arena)?;
         loop {
             let mut decided = self.decide(types, asked)?;
             if self.hold(&mut held, decided.entities.locks())? {

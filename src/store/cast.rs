@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::identifier::key;
 use erp_engine::jsonb::{Tree, Value, encode};
-use erp_engine::map::{Attribute, Mapped};
+use erp_engine::map::{Attribute, Mapped, Target};
 use erp_engine::mapping::Operation;
 
 use super::entity_type::EntityType;
@@ -81,11 +81,14 @@ fn each_value<'m, 'a>(
                 match attribute {
                     Attribute::Value(value) => f(slug, name, value)?,
                     Attribute::Relation(relation) => {
-                        for target in &mut relation.targets {
-                            for (name, value) in &mut target.identifiers {
-                                f(target.schema, name, value)?;
-                            }
-                        }
+                        relation
+                            .targets
+                            .iter_mut()
+                            .try_for_each(|target| identifiers(target, f))?;
+                    }
+                    Attribute::RelationRef(refs) => {
+                        let targets = refs.targets.iter_mut().map(|item| &mut item.target);
+                        targets.into_iter().try_for_each(|target| identifiers(target, f))?;
                     }
                 }
             }
@@ -98,6 +101,13 @@ fn each_value<'m, 'a>(
         }
     }
     Ok(())
+}
+
+fn identifiers<'m, 'a>(
+    target: &'m mut Target<'a>,
+    f: &mut dyn FnMut(&str, &str, &'m mut Value<'a>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    target.identifiers.iter_mut().try_for_each(|(name, value)| f(target.schema, name, value))
 }
 
 /// Whether the value is as the column has it, or is made so here.

@@ -5,17 +5,18 @@
 
 use erp_engine::error::{Code, Error};
 use erp_engine::identifier::key;
+use erp_engine::items::change;
 use erp_engine::jsonb::{Object, Tree, Value};
-use erp_engine::map::{Attribute, Relation};
+use erp_engine::map::{Attribute, RefTarget, Relation, RelationRefList};
 use erp_engine::mapping::Mode;
-use erp_engine::merge::{compose, has_operations, merge};
+use erp_engine::merge::{compose, has_operations, list_operation, merge};
 use hashbrown::HashSet;
 
 use super::Key;
 use super::entity::{Action, Outcome, Removal};
 use super::entity_type::OnMissing;
 use super::layout::{Column, Kind};
-use super::request::{Link, Request, Update};
+use super::request::{BY_ID, Link, Request, Update, identifier_text};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
 
@@ -103,6 +104,7 @@ impl<'a> WorkingSet<'a> {
                 };
                 (index, action)
             }
+            None if update.set == BY_ID => return Err(self.no_entity(update.ty)),
             None => match self.stub_to_complete(update)? {
                 Some(index) => {
                     self.touch(index);
@@ -115,7 +117,9 @@ impl<'a> WorkingSet<'a> {
         entity.stub = false;
         entity.is_deleted = false;
         entity.removal = None;
-        entity.via.get_or_insert((update.set, update.key));
+        if update.set != BY_ID {
+            entity.via.get_or_insert((update.set, update.key));
+        }
         let mut identifiers = entity.identifiers.clone();
         for (known, said) in identifiers.iter_mut().zip(&update.identifiers) {
             if let Some(said) = said {
@@ -167,8 +171,12 @@ impl<'a> WorkingSet<'a> {
                 Attribute::Value(value) => {
                     Tree::Value(self.same_identifier(index, update, name, *value))
                 }
-                // Refused before.
-                Attribute::RelationRef(_) => continue,
+                Attribute::RelationRef(refs) => {
+                    match self.resolve_refs(index, name, refs, targets, stubs)? {
+                        Some(resolved) => resolved,
+                        None => continue,
+                    }
+                }
                 Attribute::Relation(relation) => {
                     match self.resolve(index, name, relation, targets, stubs)? {
                         Some(resolved) => resolved,
@@ -197,7 +205,21 @@ impl<'a> WorkingSet<'a> {
             },
         };
         self.add_patch(index, patch)?;
+        self.rename_as_merged(index, patch);
         Ok(is_changed)
+    }
+
+    /// Identifiers that operations changed are what the attributes have come to.
+    fn rename_as_merged(&mut self, index: usize, patch: Object<'a>) {
+        let entity = &self.entities[index];
+        let mut identifiers = entity.identifiers.clone();
+        for (name, known) in self.types[entity.ty].identifiers.iter().zip(&mut identifiers) {
+            if patch.get(name).and_then(list_operation).is_some() {
+                let value = entity.attributes.and_then(|attributes| attributes.get(name));
+                *known = value.and_then(|value| identifier_text(value, self.arena()));
+            }
+        }
+        self.rename(index, identifiers);
     }
 
     /// The identifier as it stands already, when it is the same key in another form: `7` and
@@ -212,6 +234,8 @@ impl<'a> WorkingSet<'a> {
         let is_identifier = || update.update.entity.unique_ids.iter().any(|id| id == name);
         let current = self.entities[index].attributes.and_then(|attributes| attributes.get(name));
         match current {
+            // A list has more than what identifies.
+            _ if matches!(value, Value::Array(_)) => value,
             Some(current) if is_identifier() && key(current) == key(value) => current,
             _ => value,
         }
@@ -246,18 +270,7 @@ impl<'a> WorkingSet<'a> {
     ) -> Result<Option<Tree<'a>>, Error> {
         let mut items = Vec::with_capacity(targets.len());
         for link in targets {
-            let address = (link.ty, link.set, link.key);
-            let found =
-                self.find(address).map_err(|error| self.in_attribute(from, attribute, error))?;
-            let to = match (found, self.types[link.ty].on_missing) {
-                (Some(index), _) => index,
-                (None, OnMissing::Create) => self.add_stub(link, stubs)?,
-                (None, OnMissing::Skip) => continue,
-                (None, OnMissing::Error) => return Err(self.missing(from, attribute, link)),
-            };
-            if !self.entities[from].links.contains(&to) {
-                self.entities[from].links.push(to);
-            }
+            let Some(to) = self.target(from, attribute, link, stubs)? else { continue };
             let id = Value::String(self.entities[to].id);
             items.push(link.target.item("entity_id", id.into()));
         }
@@ -274,9 +287,92 @@ impl<'a> WorkingSet<'a> {
         Ok(Some(Tree::Object(vec![("$relation", operation)])))
     }
 
+    /// The entity that a link is to, made a stub if it may be; `None` when it is left out.
+    fn target(
+        &mut self,
+        from: usize,
+        attribute: &str,
+        link: &Link<'a>,
+        stubs: &mut Vec<Outcome<'a>>,
+    ) -> Result<Option<usize>, Error> {
+        let address = (link.ty, link.set, link.key);
+        let found =
+            self.find(address).map_err(|error| self.in_attribute(from, attribute, error))?;
+        let to = match (found, self.types[link.ty].on_missing) {
+            (Some(index), _) => index,
+            (None, OnMissing::Skip) => return Ok(None),
+            (None, OnMissing::Create) if link.set != BY_ID => self.add_stub(link, stubs)?,
+            (None, _) => return Err(self.missing(from, attribute, link)),
+        };
+        if !self.entities[from].links.contains(&to) {
+            self.entities[from].links.push(to);
+        }
+        Ok(Some(to))
+    }
+
+    /// Links to items of lists that other entities have, which get the items; `None` when every
+    /// target is missing and left out.
+    fn resolve_refs(
+        &mut self,
+        from: usize,
+        attribute: &str,
+        refs: &RelationRefList<'a>,
+        targets: &[Link<'a>],
+        stubs: &mut Vec<Outcome<'a>>,
+    ) -> Result<Option<Tree<'a>>, Error> {
+        let mut items = Vec::new();
+        let mut is_left_out = !refs.targets.is_empty();
+        for (item, link) in refs.targets.iter().zip(targets) {
+            let Some(to) = self.target(from, attribute, link, stubs)? else { continue };
+            is_left_out = false;
+            let id = Value::String(self.entities[to].id);
+            let ids = self.set_items(to, item, link, stubs)?;
+            items.extend(ids.into_iter().map(|item_id| item.link(id, item_id)));
+        }
+        if is_left_out {
+            return Ok(None);
+        }
+        let operation = Tree::Object(vec![(refs.operation.name(), Tree::Array(items))]);
+        Ok(Some(Tree::Object(vec![("$relation_ref", operation)])))
+    }
+
+    /// Gives an entity's list the items that are linked to. Returns their `_id`s.
+    fn set_items(
+        &mut self,
+        to: usize,
+        item: &RefTarget<'a>,
+        link: &Link<'a>,
+        outcomes: &mut Vec<Outcome<'a>>,
+    ) -> Result<Vec<Value<'a>>, Error> {
+        let (value, arena) = (&item.value, self.arena());
+        let current = self.entities[to].attributes;
+        let mut new_id = || &*arena.alloc_str(&uuid::Uuid::new_v4().to_string());
+        let list = current.and_then(|attributes| attributes.get(value.attribute));
+        let slug = self.types[link.ty].slug.clone();
+        let in_place =
+            |error: Error| Error { message: format!("{slug}: {}", error.message), ..error };
+        let changed = change(value.attribute, list, value.operation, &value.items, &mut new_id)
+            .map_err(in_place)?;
+        if let Some(list) = changed.list {
+            self.touch(to);
+            let patch = self.keep(&Tree::Object(vec![(value.attribute, list)]))?;
+            let merged = merge(self.entities[to].attributes, patch)?;
+            if let Some(merged) = merged {
+                self.entities[to].attributes = Some(self.keep(&merged)?);
+            }
+            self.add_patch(to, patch)?;
+            self.entities[to].write = true;
+            if !outcomes.iter().any(|outcome| outcome.entity == to) {
+                let identifiers = link.target.identifiers.clone();
+                outcomes.push(Outcome { entity: to, action: Action::Updated, identifiers });
+            }
+        }
+        Ok(changed.ids)
+    }
+
     fn add_stub(&mut self, link: &Link<'a>, stubs: &mut Vec<Outcome<'a>>) -> Result<usize, Error> {
         let index = self.add_new(link.ty, true, (link.ty, link.set, link.key));
-        let attributes = self.keep(&erp_engine::map::members(&link.target.identifiers))?;
+        let attributes = self.keep(&link.target.stub_attributes())?;
         self.entities[index].attributes = Some(attributes);
         self.entities[index].patches.push(attributes);
         let identifiers = link.target.identifiers.clone();
@@ -289,7 +385,17 @@ impl<'a> WorkingSet<'a> {
         Error { message: format!("{slug}.{attribute}: {}", error.message), ..error }
     }
 
+    /// The error of an entity that is named by its id and is not there.
+    fn no_entity(&self, ty: usize) -> Error {
+        let message = format!("no entity of \"{}\" has this id", self.types[ty].slug);
+        Error::new(Code::EntityReferenceNotFound, message)
+            .hint("An entity that \"_id\" names is never created; erp_find shows those there are.")
+    }
+
     fn missing(&self, from: usize, attribute: &str, link: &Link<'a>) -> Error {
+        if link.set == BY_ID {
+            return self.in_attribute(from, attribute, self.no_entity(link.ty));
+        }
         let ty = &self.types[link.ty];
         let message = format!(
             "no entity of \"{}\" matches ({})",

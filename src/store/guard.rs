@@ -8,7 +8,7 @@ use erp_engine::mapping::Mode;
 use super::Key;
 use super::entity::Entity;
 use super::entity_type::EntityType;
-use super::request::{Request, Types};
+use super::request::{BY_ID, Request, Types};
 use super::working_set::{Address, WorkingSet};
 use crate::pg::lock::Group;
 
@@ -42,22 +42,32 @@ pub type Lock = ((u32, u32), Group);
 /// The locks that must be held before anything is looked up: against links to what is purged.
 pub fn link_locks(types: &Types<'_>, requests: &[&Request<'_>]) -> Vec<Lock> {
     let mut locks = Vec::new();
-    let mut add = |ty: usize, group| locks.push(((types.all[ty].table.to_u32(), LINKS), group));
+    let mut add = |ty: usize, key, group| locks.push(((types.all[ty].table.to_u32(), key), group));
     for request in requests {
         for update in &request.updates {
-            update.targets.iter().flatten().for_each(|link| add(link.ty, Group::A));
-            update.given.iter().for_each(|given| add(given.ty, Group::A));
+            update.targets.iter().flatten().for_each(|link| add(link.ty, LINKS, Group::A));
+            // Two calls that add items to one entity's list, which may not be there yet.
+            for link in update.ref_targets().filter(|link| link.set != BY_ID) {
+                let set = &types.all[link.ty].key_sets[link.set];
+                add(link.ty, stripe(set.hash, link.key), Group::Both);
+            }
+            update.given.iter().for_each(|given| add(given.ty, LINKS, Group::A));
             if update.mode() == Mode::Purge {
-                add(update.ty, Group::Both);
+                add(update.ty, LINKS, Group::Both);
             }
         }
         for prune in &request.prunes {
             if prune.entity.mode == Mode::UpsertPruneScopePurge {
-                add(prune.ty, Group::Both);
+                add(prune.ty, LINKS, Group::Both);
             }
         }
     }
     locks
+}
+
+/// The lock of a key in a key set.
+fn stripe(set: u32, key: Key<'_>) -> u32 {
+    set & !(STRIPES - 1) | hash(key) & (STRIPES - 1)
 }
 
 /// The lock under which entities of a type are purged.
@@ -74,8 +84,7 @@ impl<'a> WorkingSet<'a> {
             .into_iter()
             .map(|Unguarded { address: (ty, set, key), group }| {
                 let ty = &self.types[ty];
-                let stripe = ty.key_sets[set].hash & !(STRIPES - 1) | hash(key) & (STRIPES - 1);
-                ((ty.table.to_u32(), stripe), group)
+                ((ty.table.to_u32(), stripe(ty.key_sets[set].hash, key)), group)
             })
             .collect()
     }
@@ -160,8 +169,9 @@ impl<'a> WorkingSet<'a> {
     /// none at all: only the tables can tell what comes of it, an event at a time.
     pub fn is_entangled(&self) -> bool {
         let is_shared = |((ty, set, _), found): (&Address<'a>, &Vec<usize>)| {
-            let is_unique = self.types[*ty].key_sets[*set].is_unique;
-            is_unique
+            // An id is no key set, and no two entities have it.
+            let key_set = self.types[*ty].key_sets.get(*set);
+            key_set.is_some_and(|set| set.is_unique)
                 && found.iter().filter(|index| self.entities[**index].write).count() > 0
                 && found.len() > 1
         };

@@ -195,11 +195,15 @@ impl Layout {
             return contains("t.links".into());
         }
         let path = |column: &str, path: &str| {
-            contains(format!("pg_catalog.jsonb_path_query_array(t.{column}, '{path}')"))
+            let of = |key: &str| {
+                let path = format!("{path}.\"{key}\"[*].entity_id");
+                contains(format!("pg_catalog.jsonb_path_query_array(t.{column}, '{path}')"))
+            };
+            format!("{} OR {}", of("$relation"), of("$relation_ref"))
         };
-        let rest = self.attributes.iter().map(|name| path(name, r#"$.*."$relation"[*].entity_id"#));
+        let rest = self.attributes.iter().map(|name| path(name, "$.*"));
         let columns = self.columns.iter().filter_map(|column| match &column.kind {
-            Kind::Jsonb => Some(path(&column.name, r#"$."$relation"[*].entity_id"#)),
+            Kind::Jsonb => Some(path(&column.name, "$")),
             Kind::Reference(to) if Some(to.as_str()) == target => {
                 Some(format!("t.{} OPERATOR(pg_catalog.=) {id}::{}", column.name, column.ty))
             }

@@ -47,6 +47,6 @@ fn batch(ty: &EntityType, before: Datum, most: usize, now: Datum) -> Result<usiz
         .filter_map(|row| ty.layout.id(&row, 1, &arena).transpose())
         .collect::<Result<Vec<&str>, _>>()?;
     purge_by_id(ty, &ids, &arena)?;
-    unlink(&ty.slug, &ids, now, &arena)?;
+    unlink(ty, &ids, now, &arena)?;
     Ok(ids.len())
 }

@@ -5,13 +5,14 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::mapping::Mode;
-use erp_engine::merge::relation_items;
+use erp_engine::merge::{relation_items, relation_ref_items};
 use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::apply::Stop;
 use super::entity::{Action, Outcome, Removal};
 use super::entity_type::{EntityType, slugs};
+use super::layout::IdKind;
 use super::request::{PruneRequest, Request, ScopeRequest};
 use super::working_set::WorkingSet;
 use super::write::{Table, Written, order};
@@ -66,7 +67,7 @@ pub fn remove<'a>(
         purged.push((ty, gone));
     }
     for (ty, ids) in purged {
-        unlink(&entities.types[ty].slug, &ids, now, arena)?;
+        unlink(&entities.types[ty], &ids, now, arena)?;
     }
     outcomes.extend(pruned.into_iter().map(|entity| entity.outcome(entities)));
     Ok(())
@@ -160,7 +161,8 @@ fn one_scope<'a>(
     let is_related = |id: &str, attributes: Option<Value<'a>>| match &link {
         Some((slug, anchor, listed)) => {
             listed.contains(&id)
-                || relations(attributes.and_then(Value::as_object)).any(|to| to == (*slug, *anchor))
+                || relations(attributes.and_then(Value::as_object))
+                    .any(|(of, id)| id == *anchor && of.is_none_or(|of| of == *slug))
         }
         None => true,
     };
@@ -188,18 +190,29 @@ fn listed<'a>(
     ty: &EntityType,
     arena: &'a Bump,
 ) -> Vec<&'a str> {
+    // References name no type: of the same id there is one entity if it is a uuid.
+    let is_of_type = |slug: Option<&str>| match slug {
+        Some(slug) => slug == ty.slug,
+        None => ty.layout.id_kind == IdKind::Uuid,
+    };
     relations(entities.entities[anchor].row_attributes)
-        .filter(|(slug, _)| *slug == ty.slug)
+        .filter(|(slug, _)| is_of_type(*slug))
         .filter_map(|(_, id)| ty.layout.canonical_id(id, arena))
         .collect()
 }
 
-/// The entities that attributes link to: slug and id.
-fn relations<'a>(attributes: Option<Object<'a>>) -> impl Iterator<Item = (&'a str, &'a str)> {
+/// The entities that attributes link to: slug, unless it is by a reference, and id.
+fn relations<'a>(
+    attributes: Option<Object<'a>>,
+) -> impl Iterator<Item = (Option<&'a str>, &'a str)> {
     let values = attributes.map(|attributes| attributes.iter()).into_iter().flatten();
-    values.flat_map(|(_, value)| relation_items(value).unwrap_or_default()).filter_map(|item| {
+    let items = values
+        .flat_map(|(_, value)| relation_items(value).or_else(|| relation_ref_items(value)))
+        .flatten();
+    items.filter_map(|item| {
         let item = item.as_object()?;
-        Some((item.get("_schema")?.as_str()?, item.get("entity_id")?.as_str()?))
+        let slug = item.get("_schema").and_then(Value::as_str);
+        Some((slug, item.get("entity_id")?.as_str()?))
     })
 }
 
@@ -255,13 +268,14 @@ pub fn purge_by_id(ty: &EntityType, ids: &[&str], arena: &Bump) -> Result<(), Fa
 
 /// Takes the items that name entities of `target` with these ids out of all relations in jsonb. What a
 /// foreign key does about it is its own.
-pub fn unlink(target: &str, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
+pub fn unlink(target: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
     if ids.is_empty() {
         return Ok(());
     }
     let list = ids.iter().map(|id| Value::String(id).into()).collect();
     let list = crate::jsonb::datum(&encode(&Tree::Array(list))?)?;
-    let target = crate::jsonb::datum(target.as_bytes())?;
+    let slug_of_target = crate::jsonb::datum(target.slug.as_bytes())?;
+    let references = Datum::from(target.layout.id_kind == IdKind::Uuid);
     for slug in slugs(arena)? {
         let Some(ty) = EntityType::find(slug)? else { continue };
         if !ty.layout.has_links() {
@@ -269,7 +283,13 @@ pub fn unlink(target: &str, ids: &[&str], now: Datum, arena: &Bump) -> Result<()
         }
         let found = linking(&ty, None, ids, Access::Write, arena)?;
         if !found.is_empty() {
-            let arguments = [ty.layout.ids(arena, found.iter().copied()), target, list, now];
+            let arguments = [
+                ty.layout.ids(arena, found.iter().copied()),
+                slug_of_target,
+                list,
+                references,
+                now,
+            ];
             ty.unlink()?.execute(&arguments, Access::Write)?;
         }
     }

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
-use erp_engine::identifier::{applicable_key, key};
+use erp_engine::identifier::{ENTITY_ID, applicable_key, key};
 use erp_engine::jsonb::Value;
 use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Relation, Target};
 use erp_engine::mapping::{Entity, Mode, Operation, Scope};
-use erp_engine::merge::relation_items;
+use erp_engine::merge::{list_operation, relation_items};
 use hashbrown::HashMap;
 
 use super::Key;
@@ -25,6 +25,9 @@ pub struct Types<'a> {
     by_slug: HashMap<&'a str, usize>,
 }
 
+/// Stands for a key set: entities named by their own id, which is the key.
+pub const BY_ID: usize = usize::MAX;
+
 /// What one event asks for.
 pub struct Request<'a> {
     pub updates: Vec<Update<'a>>,
@@ -39,7 +42,7 @@ pub struct Update<'a> {
     /// What the update says of the type's identifiers: `None` where it says nothing.
     pub identifiers: Vec<Option<Option<&'a str>>>,
     pub update: EntityUpdate<'a>,
-    /// For each attribute that is a relation, its targets; empty for other attributes.
+    /// For each attribute that links to entities, its targets; empty for other attributes.
     pub targets: Vec<Vec<Link<'a>>>,
     /// Entities that a value names itself, without being looked up.
     pub given: Vec<Given<'a>>,
@@ -75,10 +78,18 @@ pub struct Link<'a> {
     pub target: Target<'a>,
 }
 
-impl Update<'_> {
+impl<'a> Update<'a> {
     /// Upsert, delete or purge.
     pub fn mode(&self) -> Mode {
         self.update.entity.mode.of_updates()
+    }
+
+    /// The entities whose lists get items that are linked to.
+    pub fn ref_targets(&self) -> impl Iterator<Item = &Link<'a>> {
+        let attributes = self.update.attributes.iter().zip(&self.targets);
+        attributes
+            .filter(|((_, attribute), _)| matches!(attribute, Attribute::RelationRef(_)))
+            .flat_map(|(_, targets)| targets)
     }
 }
 
@@ -90,14 +101,7 @@ impl<'a> Types<'a> {
             match mapped {
                 Mapped::Update(update) => {
                     self.use_key(&update.entity.schema, &names(&update.entity.unique_ids))?;
-                    let relations = update.attributes.iter().filter_map(|(_, attribute)| {
-                        if let Attribute::Relation(relation) = attribute {
-                            Some(relation)
-                        } else {
-                            None
-                        }
-                    });
-                    for target in relations.flat_map(|relation| &relation.targets) {
+                    for target in update.attributes.iter().flat_map(|(_, it)| targets(it)) {
                         self.use_key(target.schema, &names_of(&target.identifiers))?;
                     }
                 }
@@ -117,7 +121,8 @@ impl<'a> Types<'a> {
                 None => return Ok(()),
             },
         };
-        if self.all[ty].key_set(unique_ids).is_none()
+        if unique_ids != [ENTITY_ID]
+            && self.all[ty].key_set(unique_ids).is_none()
             && let Some(extended) = self.all[ty].with_key_set(unique_ids)
         {
             self.all[ty] = Rc::new(extended);
@@ -155,11 +160,23 @@ impl<'a> Types<'a> {
         unique_ids: &[&str],
         purpose: Purpose,
     ) -> Result<(usize, usize), Failure> {
+        if unique_ids == [ENTITY_ID] {
+            return Ok((self.get(slug, &[], purpose)?, BY_ID));
+        }
         let ty = self.get(slug, unique_ids, purpose)?;
         let bound = &self.all[ty];
         let set =
             bound.key_set(unique_ids).ok_or_else(|| bound.not_prepared(unique_ids, purpose))?;
         Ok((ty, set))
+    }
+}
+
+/// The entities that an attribute links to.
+fn targets<'m, 'a>(attribute: &'m Attribute<'a>) -> Vec<&'m Target<'a>> {
+    match attribute {
+        Attribute::Value(_) => Vec::new(),
+        Attribute::Relation(relation) => relation.targets.iter().collect(),
+        Attribute::RelationRef(refs) => refs.targets.iter().map(|item| &item.target).collect(),
     }
 }
 
@@ -216,9 +233,11 @@ fn update<'a>(
         .iter()
         .map(|identifier| {
             let mapped = update.attributes.iter().find(|(name, _)| name == identifier);
-            mapped.map(|(_, attribute)| match attribute {
-                Attribute::Value(value) => identifier_text(*value, arena),
-                Attribute::Relation(_) | Attribute::RelationRef(_) => None,
+            mapped.and_then(|(_, attribute)| match attribute {
+                // What it comes to is known when it is applied.
+                Attribute::Value(value) if list_operation(*value).is_some() => None,
+                Attribute::Value(value) => Some(identifier_text(*value, arena)),
+                Attribute::Relation(_) | Attribute::RelationRef(_) => Some(None),
             })
         })
         .collect();
@@ -231,16 +250,11 @@ fn update<'a>(
                 given_links(entity.schema.as_str(), name, *value, types, &mut given)?;
                 Vec::new()
             }
-            // Refused before.
-            Attribute::RelationRef(_) => Vec::new(),
-            Attribute::Relation(relation) => relation
-                .targets
-                .iter()
-                .map(|target| {
-                    link(target.clone(), types, arena)
-                        .map_err(|failure| failure.within(&format!("{}.{name}", entity.schema)))
-                })
-                .collect::<Result<_, Failure>>()?,
+            attribute => self::targets(attribute)
+                .into_iter()
+                .map(|target| link(target.clone(), types, arena))
+                .collect::<Result<_, Failure>>()
+                .map_err(|failure| failure.within(&format!("{}.{name}", entity.schema)))?,
         });
     }
     Ok(Update { ty, set, key, identifiers, update, targets, given })
@@ -261,7 +275,9 @@ fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), Error
             (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Value(value)) => {
                 given_reference(to, *value)
             }
-            (Some(column), Attribute::Relation(_)) if column.kind != Kind::Jsonb => {
+            (Some(column), Attribute::Relation(_) | Attribute::RelationRef(_))
+                if column.kind != Kind::Jsonb =>
+            {
                 Some(Refused::NoJsonb)
             }
             _ => None,
@@ -330,7 +346,7 @@ fn prune<'a>(
     arena: &'a Bump,
 ) -> Result<PruneRequest<'a>, Failure> {
     let entity = prune.entity;
-    let ty = types.get(&entity.schema, &names(&entity.unique_ids), Purpose::Upserts)?;
+    let (ty, _) = types.key_set(&entity.schema, &names(&entity.unique_ids), Purpose::Upserts)?;
     check_deletable(&types.all[ty], entity.mode)?;
     let (of, set) =
         types.key_set(scoped_schema(prune), &names_of(&prune.values), Purpose::Relations)?;
@@ -361,6 +377,13 @@ fn key_of<'a>(
     identifiers: &[(&'a str, Value<'a>)],
     arena: &'a Bump,
 ) -> Result<Key<'a>, Error> {
+    if set == BY_ID {
+        let id = identifiers.first().map(|(_, id)| *id);
+        let id = applicable_key(&ty.slug, ENTITY_ID, id)?;
+        // What can be no id of the table's names no entity.
+        let id = ty.layout.canonical_id(&id, arena).unwrap_or_else(|| arena.alloc_str(&id));
+        return Ok(arena.alloc_slice_copy(&[id]));
+    }
     let texts = ty.key_sets[set]
         .attributes
         .iter()

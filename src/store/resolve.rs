@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 use super::Key;
 use super::entity_type::EntityType;
 use super::guard::Unguarded;
-use super::request::{Request, ScopeRequest, Types};
+use super::request::{BY_ID, Request, ScopeRequest, Types, Update};
 use super::statements::Find;
 use super::working_set::WorkingSet;
 use crate::error::Failure;
@@ -53,6 +53,34 @@ pub fn resolve<'a>(
     })
 }
 
+/// Locks the entities whose lists the requests change items of, and link to: what is decided is
+/// decided on the lists as they are then.
+pub fn lock_ref_targets<'a>(
+    types: &Types<'a>,
+    requests: &[&Request<'a>],
+    arena: &'a Bump,
+) -> Result<(), Failure> {
+    let mut keys = Keys::new();
+    for link in requests.iter().flat_map(|request| &request.updates).flat_map(Update::ref_targets) {
+        keys.entry((link.ty, link.set)).or_default().insert(link.key);
+    }
+    for ((ty, set), keys) in keys {
+        let (ty, keys) = (&types.all[ty], keys.into_iter().collect::<Vec<Key<'a>>>());
+        let ids: Vec<&str> = match set {
+            BY_ID => keys.iter().filter_map(|key| ty.layout.canonical_id(key[0], arena)).collect(),
+            set => find_by_key(ty, set, Find::Entities, &keys, Access::Write, arena)?
+                .into_iter()
+                .map(|row| row.id)
+                .collect(),
+        };
+        if !ids.is_empty() {
+            let argument = ty.layout.ids(arena, ids.iter().copied());
+            ty.lock_by_id()?.execute(&[argument], Access::Write)?;
+        }
+    }
+    Ok(())
+}
+
 /// In a transaction that keeps one snapshot, an entity may have appeared since: under a key that
 /// no unique index guards, where what is to be created would be its double; or under a key that
 /// a row is to get, where the unique index would refuse it. Then the transaction cannot be
@@ -87,6 +115,9 @@ fn upserted<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
     for request in requests {
         for update in &request.updates {
             keys.entry((update.ty, update.set)).or_default().insert(update.key);
+            for link in update.ref_targets() {
+                keys.entry((link.ty, link.set)).or_default().insert(link.key);
+            }
         }
         for prune in &request.prunes {
             if let ScopeRequest::Related { anchor: (ty, set, key) } = prune.scope {
@@ -132,12 +163,49 @@ fn add<'a>(
     for ((ty, set), keys) in keys {
         let keys: Vec<Key<'a>> = keys.into_iter().collect();
         let bound = entities.types[ty].clone();
+        if set == BY_ID {
+            for row in find_by_id(&bound, &keys, arena)? {
+                let attributes = row.attributes.and_then(Value::as_object);
+                entities.add_found(
+                    (ty, set, row.key),
+                    row.id,
+                    row.stub,
+                    row.is_deleted,
+                    attributes,
+                );
+            }
+            continue;
+        }
         for row in find_by_key(&bound, set, find, &keys, Access::Read, arena)? {
             let attributes = row.attributes.and_then(Value::as_object);
             entities.add_found((ty, set, row.key), row.id, row.stub, row.is_deleted, attributes);
         }
     }
     Ok(())
+}
+
+/// The entities that have one of the ids, which are keys of their own.
+fn find_by_id<'a>(
+    ty: &EntityType,
+    keys: &[Key<'a>],
+    arena: &'a Bump,
+) -> Result<Vec<Row<'a>>, Failure> {
+    let ids: Vec<&str> =
+        keys.iter().filter_map(|key| ty.layout.canonical_id(key[0], arena)).collect();
+    let argument = ty.layout.ids(arena, ids.iter().copied());
+    let rows = ty.find_by_id()?.execute(&[argument], Access::Read)?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows.iter() {
+        let Some(id) = ty.layout.id(&row, 1, arena)? else { continue };
+        found.push(Row {
+            key: arena.alloc_slice_copy(&[id]),
+            id,
+            stub: row.bool(2),
+            is_deleted: row.bool(3),
+            attributes: row.jsonb(4, arena)?,
+        });
+    }
+    Ok(found)
 }
 
 /// The entities that have one of `keys`.

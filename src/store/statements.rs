@@ -209,10 +209,11 @@ impl EntityType {
         record.join(", ")
     }
 
-    /// `(ids)` → id of those there are.
+    /// `(ids)` → id, stub, is deleted, attributes of those there are.
     pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
         let (id, ids) = self.layout.id_types();
-        self.kept(Query::FindById, &[ids], &[id], Planning::ByIndex, || {
+        let columns = [id, pg_sys::BOOLOID, pg_sys::BOOLOID, pg_sys::JSONBOID];
+        self.kept(Query::FindById, &[ids], &columns, Planning::ByIndex, || {
             self.fill(include_str!("../../sql/queries/find_by_id.sql"), &[])
         })
     }
@@ -387,21 +388,23 @@ impl EntityType {
         )
     }
 
-    /// `(ids, slug of the targets text, their ids jsonb, now timestamptz)`.
+    /// `(ids, slug of the targets text, their ids jsonb, references too boolean, now
+    /// timestamptz)`.
     pub fn unlink(&self) -> Result<Rc<Statement>, PgError> {
         let (_, ids) = self.layout.id_types();
-        let types = [ids, pg_sys::TEXTOID, pg_sys::JSONBOID, pg_sys::TIMESTAMPTZOID];
+        let (slug, list, refs) = (pg_sys::TEXTOID, pg_sys::JSONBOID, pg_sys::BOOLOID);
+        let types = [ids, slug, list, refs, pg_sys::TIMESTAMPTZOID];
         self.kept(Query::Unlink, &types, &[], Planning::ByIndex, || {
             let whole = self
                 .layout
                 .attributes
                 .iter()
-                .map(|name| (name, format!("erp._unlink(t.{name}, $2, $3)")));
+                .map(|name| (name, format!("erp._unlink(t.{name}, $2, $3, $4)")));
             let of_jsonb = self.layout.columns.iter().filter(|column| column.kind == Kind::Jsonb);
             let columns = of_jsonb.filter(|column| !column.is_generated).map(|column| {
                 let name = &column.name;
                 let value = format!(
-                    "erp._unlink(pg_catalog.jsonb_build_object('a', t.{name}), $2, $3) \
+                    "erp._unlink(pg_catalog.jsonb_build_object('a', t.{name}), $2, $3, $4) \
                      OPERATOR(pg_catalog.->) 'a'"
                 );
                 (name, value)
@@ -411,7 +414,7 @@ impl EntityType {
                 unlinked.iter().map(|(name, value)| one(name, value)).collect::<Vec<_>>()
             };
             let mut sets = each(&|name, value| format!("{name} = {value}"));
-            sets.extend(self.layout.updated_at.as_ref().map(|name| format!("{name} = $4")));
+            sets.extend(self.layout.updated_at.as_ref().map(|name| format!("{name} = $5")));
             let changes = each(&|name, value| format!("t.{name} IS DISTINCT FROM {value}"));
             let values = [("{sets}", sets.join(", ")), ("{changes}", changes.join(" OR "))];
             self.fill(include_str!("../../sql/queries/unlink.sql"), &values)

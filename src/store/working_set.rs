@@ -47,6 +47,10 @@ impl<'a> WorkingSet<'a> {
         }
     }
 
+    pub fn arena(&self) -> &'a Bump {
+        self.arena
+    }
+
     /// Adds an entity that was found under `key`.
     pub fn add_found(
         &mut self,

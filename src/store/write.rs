@@ -187,7 +187,10 @@ impl<'t, 'a> Table<'t, 'a> {
             let ids: Vec<&str> = ids.collect();
             self.by_key(set, &rows, &ids, written, |arguments| {
                 arguments.push(self.now);
-                self.ty.delete_by_key(set)
+                match set < self.ty.key_sets.len() {
+                    true => self.ty.delete_by_key(set),
+                    false => self.ty.delete_by_id(),
+                }
             })?;
         }
         Ok(())
@@ -206,12 +209,14 @@ impl<'t, 'a> Table<'t, 'a> {
 
     /// The entities to be removed, by the key set they were found by, in the order of their keys.
     fn removed(&self, how: Removal) -> Vec<Vec<Keyed<'a>>> {
-        let mut by_set: Vec<Vec<Keyed<'a>>> = self.ty.key_sets.iter().map(|_| Vec::new()).collect();
+        // The last one: those named by their id.
+        let mut by_set: Vec<Vec<Keyed<'a>>> =
+            (0..=self.ty.key_sets.len()).map(|_| Vec::new()).collect();
         for (index, entity) in self.entities.entities.iter().enumerate() {
             if let Some((removal, set, key)) = entity.removal
                 && (removal, entity.ty) == (how, self.of)
             {
-                by_set[set].push(Keyed { index, key });
+                by_set[set.min(self.ty.key_sets.len())].push(Keyed { index, key });
             }
         }
         by_set.iter_mut().for_each(|rows| rows.sort_by_key(|row| row.key));
@@ -232,8 +237,9 @@ impl<'t, 'a> Table<'t, 'a> {
             return Ok(Vec::new());
         }
         let mut arguments = vec![self.ty.layout.ids(self.arena, ids.iter().copied())];
+        let columns = self.ty.key_sets.get(set).map_or(0, |set| set.attributes.len());
         arguments.extend(
-            (0..self.ty.key_sets[set].attributes.len()).map(|column| {
+            (0..columns).map(|column| {
                 array::of_text(self.arena, rows.iter().map(move |row| row.key[column]))
             }),
         );

@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::expr::{CancelToken, Jsonata, Reads};
 use crate::mapping::{
     Enabled, Entity, Event, Field, FieldValue, Identifier, Mapping, Mode, Operation, RelationItems,
-    Relations, Scope, Source,
+    RelationRefs, Relations, Scope, Source,
 };
 
 pub use diagram::diagram;
@@ -226,6 +226,10 @@ impl<'m> Entry<'m, '_> {
                 let at = format!("{}/relations", field.pointer);
                 self.relations(&field.attribute, relations, &at)
             }
+            FieldValue::RelationRefs(refs) => {
+                let at = format!("{}/relation_refs", field.pointer);
+                self.relation_refs(&field.attribute, refs, &at)
+            }
         }
     }
 
@@ -248,6 +252,23 @@ impl<'m> Entry<'m, '_> {
                 self.row(Role::Relation, attribute, Given::Items(expression), at)?;
                 self.named_targets(expression);
             }
+        }
+        for row in &mut self.rows[first..] {
+            row.operation = Some(is.operation);
+        }
+        Ok(())
+    }
+
+    /// What identifies each target, and what its attribute gets.
+    fn relation_refs(&mut self, attribute: &'m str, is: &'m RelationRefs, at: &str) -> Result<()> {
+        let attribute = Some(attribute);
+        let first = self.rows.len();
+        for (i, item) in is.items.iter().enumerate() {
+            let ids = format!("{at}/items/{i}/unique_ids");
+            self.identifiers(Role::Relation, attribute, &item.schema, &item.unique_ids, &ids)?;
+            let value = format!("{at}/items/{i}/value");
+            let row = self.row(Role::Relation, attribute, Given::Source(&item.source), value)?;
+            row.target = Some((item.schema.as_str().into(), item.attribute.as_str().into()));
         }
         for row in &mut self.rows[first..] {
             row.operation = Some(is.operation);

@@ -202,7 +202,12 @@ impl<'t, 'a> Table<'t, 'a> {
         for (set, rows) in self.removed(Removal::Purge).into_iter().enumerate() {
             let ids = rows.iter().map(|row| written.id(self.entities, row.index));
             let ids: Vec<&str> = ids.collect();
-            purged.extend(self.by_key(set, &rows, &ids, written, |_| self.ty.purge_by_key(set))?);
+            purged.extend(self.by_key(set, &rows, &ids, written, |_| {
+                match set < self.ty.key_sets.len() {
+                    true => self.ty.purge_by_key(set),
+                    false => self.ty.purge_by_id(),
+                }
+            })?);
         }
         Ok(purged)
     }

@@ -16,7 +16,7 @@ use super::entity::{Action, Outcome};
 use super::guard::{Lock, link_locks};
 use super::remove::remove;
 use super::request::{Request, Types, request};
-use super::resolve::{check_unseen, lock_ref_targets, resolve};
+use super::resolve::{check_linked, check_unseen, lock_ref_targets, resolve};
 use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
@@ -241,6 +241,7 @@ impl<'a> Chunk<'a> {
                 continue;
             }
             check_unseen(&decided.entities, self.arena)?;
+            check_linked(&decided.entities, self.arena)?;
             if decided.entities.is_entangled() {
                 return Err(Stop::Entangled);
             }

@@ -22,12 +22,23 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// The code that `erp_validate` tells.
+    pub fn code(self) -> &'static str {
+        match self {
+            Refused::Unbound => "ATTRIBUTE_UNBOUND",
+            Refused::Generated => "ATTRIBUTE_GENERATED",
+            _ => "RELATION_UNSUPPORTED",
+        }
+    }
+
     /// What is wrong, after the attribute's name.
     pub fn message(self) -> &'static str {
         match self {
             Refused::Unbound => "the table has no column for it",
             Refused::Generated => "its column is generated and cannot be written",
-            Refused::NoJsonb => "a relation needs a jsonb column, or a foreign key bound to it",
+            Refused::NoJsonb => {
+                "links to entities need a jsonb column, or a relation a foreign key"
+            }
             Refused::NoRelation => "its column is a foreign key, which only a relation can set",
             Refused::Appended => "its column is a foreign key, to which nothing can be appended",
             Refused::Tagged => "its column is a foreign key, which keeps no \"_tags\"",

@@ -53,6 +53,8 @@ pub struct KeySet {
     pub attributes: Vec<String>,
     /// Whether at most one entity has a key, because a unique index says so.
     pub is_unique: bool,
+    /// Whether it was prepared for upserts: at most one entity that is not deleted has a key.
+    pub is_for_upserts: bool,
     /// Whether it was prepared: it has an index, and at most one stub has a key.
     pub is_indexed: bool,
     /// A number that is the same in every session.
@@ -195,21 +197,6 @@ impl EntityType {
             Some(set.columns[at].clone())
         })
     }
-
-    /// The error for a key set that does not exist, or not for this use.
-    pub fn not_prepared(&self, attributes: &[&str], purpose: Purpose) -> Error {
-        let wanted = match purpose {
-            Purpose::Upserts => "upserts",
-            Purpose::Relations => "relations",
-        };
-        let message = format!(
-            "\"{}\" is not prepared for {wanted} by ({})",
-            self.slug,
-            attributes.join(", ")
-        );
-        Error::new(Code::EntityTypeUnknown, message)
-            .hint(create_hint(&self.slug, attributes, purpose))
-    }
 }
 
 /// What entities are found for by a key set.
@@ -349,7 +336,15 @@ impl KeySet {
     ) -> KeySet {
         let attributes: Vec<String> = attributes.map(|name| name.as_ref().to_owned()).collect();
         let hash = super::guard::hash(&attributes);
-        KeySet { hash, attributes, columns, is_unique, is_indexed, statements: Kept::default() }
+        KeySet {
+            hash,
+            attributes,
+            columns,
+            is_unique,
+            is_for_upserts: is_unique,
+            is_indexed,
+            statements: Kept::default(),
+        }
     }
 
     /// Reads what `entity_type.sql` tells.
@@ -367,7 +362,8 @@ impl KeySet {
         });
         let is = |name: &str| matches!(member(name), Some(Value::Bool(true)));
         let is_unique = is("is_unique") && is("is_whole");
-        KeySet::new(names("attributes").iter(), columns.collect(), is_unique, true)
+        let set = KeySet::new(names("attributes").iter(), columns.collect(), is_unique, true);
+        KeySet { is_for_upserts: is("is_unique"), ..set }
     }
 
     /// Whether it is of exactly these attributes, in any order.

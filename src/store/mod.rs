@@ -4,6 +4,7 @@
 //!
 //! - [`entity_type`]: which table a slug is bound to, its [`layout`] and its [`statements`];
 //! - [`request`]: entity updates with their tables and keys, checked;
+//! - [`check`]: what the types have against a mapping, and [`columns`]: against an attribute;
 //! - [`cast`]: values as the columns of registered tables have them;
 //! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement;
 //! - [`working_set`] of [`entity`]s: those found and those made, by their keys;
@@ -17,6 +18,7 @@
 
 pub mod apply;
 mod cast;
+pub mod check;
 pub mod columns;
 mod decide;
 mod entity;

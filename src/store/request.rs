@@ -12,6 +12,7 @@ use erp_engine::merge::{list_operation, relation_items};
 use hashbrown::HashMap;
 
 use super::Key;
+use super::check::place_of_list;
 use super::columns::Refused;
 use super::entity_type::{EntityType, Purpose};
 use super::layout::{Column, Kind};
@@ -165,10 +166,15 @@ impl<'a> Types<'a> {
         }
         let ty = self.get(slug, unique_ids, purpose)?;
         let bound = &self.all[ty];
-        let set =
-            bound.key_set(unique_ids).ok_or_else(|| bound.not_prepared(unique_ids, purpose))?;
+        let set = bound.key_set(unique_ids).ok_or_else(|| no_place(bound, unique_ids))?;
         Ok((ty, set))
     }
+}
+
+/// The error of identifiers that a registered table has no place for.
+fn no_place(ty: &EntityType, unique_ids: &[&str]) -> Error {
+    let unbound = unique_ids.iter().find(|name| ty.column_of(name).is_none());
+    Refused::Unbound.error(ty, unbound.copied().unwrap_or_default())
 }
 
 /// The entities that an attribute links to.
@@ -253,7 +259,8 @@ fn update<'a>(
             attribute => self::targets(attribute)
                 .into_iter()
                 .map(|target| link(target.clone(), types, arena))
-                .collect::<Result<_, Failure>>()
+                .collect::<Result<Vec<_>, Failure>>()
+                .and_then(|links| check_lists(attribute, &links, types).map(|()| links))
                 .map_err(|failure| failure.within(&format!("{}.{name}", entity.schema)))?,
         });
     }
@@ -284,6 +291,22 @@ fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), Error
         };
         if let Some(refused) = refused {
             return Err(refused.error(ty, name));
+        }
+    }
+    Ok(())
+}
+
+/// The lists that get items to link to are to have a place in their tables.
+fn check_lists(
+    attribute: &Attribute<'_>,
+    links: &[Link<'_>],
+    types: &Types<'_>,
+) -> Result<(), Failure> {
+    let Attribute::RelationRef(refs) = attribute else { return Ok(()) };
+    for (item, link) in refs.targets.iter().zip(links) {
+        let ty = &types.all[link.ty];
+        if let Some(refused) = place_of_list(ty, item.value.attribute) {
+            return Err(refused.error(ty, item.value.attribute).into());
         }
     }
     Ok(())

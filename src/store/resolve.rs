@@ -106,6 +106,29 @@ pub fn check_unseen<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<()
     Ok(())
 }
 
+/// In a transaction that keeps one snapshot, what is linked to may have been purged since. Then
+/// the transaction cannot be serialized.
+pub fn check_linked<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<(), Failure> {
+    if !keeps_one_snapshot() {
+        return Ok(());
+    }
+    let mut linked: BTreeMap<usize, HashSet<&'a str>> = BTreeMap::new();
+    for entity in entities.entities.iter().filter(|entity| entity.write) {
+        for to in entity.links.iter().map(|to| &entities.entities[*to]).filter(|to| !to.is_new) {
+            linked.entry(to.ty).or_default().insert(to.id);
+        }
+    }
+    for (ty, ids) in linked {
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let found = in_latest_snapshot(|| existing_ids(&entities.types[ty], &ids, arena))?;
+        if found.len() < ids.len() {
+            let message = "could not serialize access: another session purged a linked entity";
+            return Err(Failure::Contended { message: message.into() });
+        }
+    }
+    Ok(())
+}
+
 /// Keys by type and key set.
 type Keys<'a> = BTreeMap<(usize, usize), HashSet<Key<'a>>>;
 

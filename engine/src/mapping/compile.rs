@@ -120,6 +120,9 @@ impl Compiler {
         let fields = self.fields(object, entry, at);
         if let Some(ids) = &unique_ids {
             self.unmapped_identifiers(ids, object, at);
+            if let Some(mode @ (Mode::Delete | Mode::Purge)) = mode {
+                self.unused_fields(ids, mode, object, at);
+            }
         }
         Some(Entity {
             schema: schema?,
@@ -180,6 +183,19 @@ impl Compiler {
                         |near| format!("Did you mean \"{near}\"?"),
                     )),
                 );
+            }
+        }
+    }
+
+    /// What is deleted is found by its identifiers; nothing else of it matters.
+    fn unused_fields(&mut self, ids: &[String], mode: Mode, object: Object<'_>, at: &At<'_>) {
+        let Some(fields) = object.get("fields").and_then(Value::as_array) else { return };
+        let at = at.key("fields");
+        for (i, field) in fields.iter().enumerate() {
+            let attribute = field.as_object().and_then(|field| field.get("attribute")?.as_str());
+            if let Some(attribute) = attribute.filter(|name| !ids.iter().any(|id| id == name)) {
+                let message = format!("\"{attribute}\" is not written in mode \"{}\"", mode.name());
+                self.warning("FIELD_UNUSED", &at.index(i), message, None);
             }
         }
     }

@@ -1,0 +1,212 @@
+//! What the entity types that there are have against a mapping: told before an event meets it.
+
+use bumpalo::Bump;
+use erp_engine::mapping::{
+    Entity, Field, FieldValue, KeySetUse, Mapping, Mode, Operation, Problem, RelationItem,
+    RelationItems, RelationRefItem, Relations, Severity, key_set_uses,
+};
+use pgrx::pg_sys;
+
+use super::columns::Refused;
+use super::entity_type::{EntityType, Purpose, create_hint, or_near, slugs};
+use super::layout::{Column, Kind, literal};
+use crate::error::Failure;
+use crate::jsonb;
+use crate::pg::array;
+use crate::pg::spi::{Access, Planning, Statement};
+
+/// The problems that the mapping has with the entity types, in its order.
+pub fn problems(mapping: &Mapping) -> Result<Vec<Problem>, Failure> {
+    let arena = Bump::new();
+    let known = slugs(&arena)?;
+    let mut problems = Vec::new();
+    for used in key_set_uses(mapping) {
+        problems.extend(of_key_set(&used, &known)?);
+    }
+    for entity in mapping.events().flat_map(|(_, event)| &event.entities) {
+        if let Some(ty) = EntityType::find(&entity.schema)? {
+            problems.extend(of_mode(entity, &ty));
+            if entity.mode.of_updates() == Mode::Upsert {
+                for field in &entity.fields {
+                    problems.extend(of_field(field, &ty)?);
+                }
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn of_key_set(used: &KeySetUse, known: &[&str]) -> Result<Option<Problem>, Failure> {
+    let names: Vec<&str> = used.unique_ids.iter().map(String::as_str).collect();
+    let purpose = if used.is_upserted { Purpose::Upserts } else { Purpose::Relations };
+    let Some(ty) = EntityType::find(&used.schema)? else {
+        let message = format!("no table is bound to \"{}\"", used.schema);
+        let hint = or_near(&used.schema, known, create_hint(&used.schema, &names, purpose));
+        return Ok(Some(warning("ENTITY_TYPE_UNKNOWN", &used.pointer, message, hint)));
+    };
+    let set = ty.key_set(&names).map(|set| &ty.key_sets[set]);
+    if set.is_some_and(|set| set.is_for_upserts || !used.is_upserted) {
+        return Ok(None);
+    }
+    if let Some(refused) = unbound(&ty, &names) {
+        return Ok(Some(error(refused, &used.pointer, &ty, None)));
+    }
+    let what = match set {
+        Some(_) => "unique index for upserts by",
+        None => "index by",
+    };
+    let rest = match set {
+        Some(_) => "several entities may have a key",
+        None => "each look-up reads the whole table",
+    };
+    let message = format!("\"{}\" has no {what} ({}): {rest}", ty.slug, names.join(", "));
+    let hint = match ty.layout.is_managed {
+        true => create_hint(&ty.slug, &names, purpose),
+        false => index_hint(&ty, &names, used.is_upserted)?,
+    };
+    Ok(Some(warning("KEY_SET_UNKNOWN", &used.pointer, message, hint)))
+}
+
+/// Why identifiers cannot be looked up in a registered table.
+fn unbound(ty: &EntityType, names: &[&str]) -> Option<Refused> {
+    let has_place = |name: &&str| ty.column_of(name).is_some() || ty.layout.attributes.is_some();
+    (!names.iter().all(has_place)).then_some(Refused::Unbound)
+}
+
+/// The statements that give a registered table an index for a key set.
+fn index_hint(ty: &EntityType, names: &[&str], is_upserted: bool) -> Result<String, Failure> {
+    let columns: Vec<Option<&Column>> = names.iter().map(|name| ty.layout.column(name)).collect();
+    let unique = if is_upserted { "UNIQUE " } else { "" };
+    if columns.iter().any(Option::is_none) {
+        // An attribute without a column cannot be registered as an identifier; an index helps.
+        let rest = ty.layout.attributes.as_deref().unwrap_or_default();
+        let keys: Vec<String> = names
+            .iter()
+            .zip(columns)
+            .map(|(name, column)| match column {
+                Some(column) => column.name.clone(),
+                None => format!("erp._identifier({rest} -> {})", literal(name)),
+            })
+            .collect();
+        return Ok(format!("CREATE {unique}INDEX ON {} ({});", ty.name, keys.join(", ")));
+    }
+    let keys: Vec<&str> =
+        columns.into_iter().flatten().map(|column| column.name.as_str()).collect();
+    let create = format!("CREATE {unique}INDEX ON {} ({});", ty.name, keys.join(", "));
+    Ok(format!("{create} {}", registration(ty, names, is_upserted)?))
+}
+
+/// The call that registers the table again with one more key set.
+fn registration(ty: &EntityType, names: &[&str], is_upserted: bool) -> Result<String, Failure> {
+    let arena = Bump::new();
+    let statement = Statement::prepare(
+        "SELECT erp._registration($1, $2, $3)",
+        &[pg_sys::TEXTOID, pg_sys::TEXTARRAYOID, pg_sys::BOOLOID],
+        &[pg_sys::TEXTOID],
+        Planning::ByIndex,
+    )?;
+    let arguments = [
+        jsonb::datum(ty.slug.as_bytes())?,
+        array::of_text(&arena, names.iter().copied()),
+        pg_sys::Datum::from(is_upserted),
+    ];
+    let rows = statement.execute(&arguments, Access::Read)?;
+    let call = rows.iter().next().map(|row| row.text(1, &arena)).transpose()?.flatten();
+    Ok(call.unwrap_or_default().to_owned())
+}
+
+fn of_mode(entity: &Entity, ty: &EntityType) -> Option<Problem> {
+    let deletes = matches!(entity.mode, Mode::Delete | Mode::UpsertPruneScopeDelete);
+    if !deletes || ty.layout.deleted_at.is_some() {
+        return None;
+    }
+    Some(Problem {
+        severity: Severity::Error,
+        code: "MODE_UNSUPPORTED",
+        path: format!("{}/mode", entity.pointer),
+        message: format!("\"{}\" has no column for the time of deletion", ty.slug),
+        hint: Some(
+            "Register the table with deleted_at_column => …, or use the mode that purges.".into(),
+        ),
+    })
+}
+
+fn of_field(field: &Field, ty: &EntityType) -> Result<Vec<Problem>, Failure> {
+    let column = ty.layout.column(&field.attribute);
+    let has_place = column.is_some() || ty.layout.attributes.is_some();
+    let refused = match (column, &field.value) {
+        _ if ty.layout.is_managed => None,
+        (None, _) if !has_place => Some(Refused::Unbound),
+        (Some(column), _) if column.is_generated => Some(Refused::Generated),
+        (Some(Column { kind: Kind::Reference(to), .. }), FieldValue::Relations(relations)) => {
+            reference(to, relations)
+        }
+        (Some(Column { kind: Kind::Reference(_), .. }), FieldValue::RelationRefs(_)) => {
+            Some(Refused::NoRelation)
+        }
+        (Some(column), FieldValue::Relations(_) | FieldValue::RelationRefs(_))
+            if column.kind != Kind::Jsonb =>
+        {
+            Some(Refused::NoJsonb)
+        }
+        _ => None,
+    };
+    let mut problems: Vec<Problem> = refused
+        .map(|refused| error(refused, &field.pointer, ty, Some(&field.attribute)))
+        .into_iter()
+        .collect();
+    if let FieldValue::RelationRefs(refs) = &field.value {
+        for (i, item) in refs.items.iter().enumerate() {
+            let at = format!("{}/relation_refs/items/{i}/value", field.pointer);
+            problems.extend(of_ref(item, &at)?);
+        }
+    }
+    Ok(problems)
+}
+
+fn reference(to: &str, relations: &Relations) -> Option<Refused> {
+    if relations.operation != Operation::Set {
+        return Some(Refused::Appended);
+    }
+    let RelationItems::Listed(items) = &relations.items else { return None };
+    let is_other = |item: &RelationItem| item.schema != to;
+    match items.as_slice() {
+        items if items.iter().any(is_other) => Some(Refused::OtherType),
+        items if items.iter().any(|item| item.tags.is_some()) => Some(Refused::Tagged),
+        _ => None,
+    }
+}
+
+/// The list that is linked to is kept in the target's table.
+fn of_ref(item: &RelationRefItem, at: &str) -> Result<Option<Problem>, Failure> {
+    let Some(target) = EntityType::find(&item.schema)? else { return Ok(None) };
+    let refused = place_of_list(&target, &item.attribute);
+    Ok(refused.map(|refused| error(refused, at, &target, Some(&item.attribute))))
+}
+
+/// Why an entity of the type cannot have a list whose items are linked to.
+pub fn place_of_list(ty: &EntityType, attribute: &str) -> Option<Refused> {
+    match ty.layout.column(attribute) {
+        _ if ty.layout.is_managed => None,
+        None if ty.layout.attributes.is_none() => Some(Refused::Unbound),
+        Some(column) if column.is_generated => Some(Refused::Generated),
+        Some(column) if column.kind != Kind::Jsonb => Some(Refused::NoJsonb),
+        _ => None,
+    }
+}
+
+fn error(refused: Refused, at: &str, ty: &EntityType, attribute: Option<&str>) -> Problem {
+    let of = attribute.map(|name| format!(".{name}")).unwrap_or_default();
+    Problem {
+        severity: Severity::Error,
+        code: refused.code(),
+        path: at.to_owned(),
+        message: format!("{}{of}: {}", ty.slug, refused.message()),
+        hint: Some(refused.hint().to_owned()),
+    }
+}
+
+fn warning(code: &'static str, at: &str, message: String, hint: String) -> Problem {
+    let (severity, path) = (Severity::Warning, at.to_owned());
+    Problem { severity, code, path, message, hint: Some(hint) }
+}

@@ -151,8 +151,13 @@ impl<'a> WorkingSet<'a> {
         if entity.is_new && entity.stub && ty.key_sets[via].is_indexed {
             return Way::ByKey(via, key);
         }
+        // Found by a key that is not unique it is nobody else's: one that has a unique key of its
+        // is in the way.
+        if entity.is_new && !is_unique(&via) {
+            return Way::Insert;
+        }
         if entity.is_new {
-            let mut sets = std::iter::once(via).filter(is_unique).chain(unique_sets());
+            let mut sets = std::iter::once(via).chain(unique_sets());
             let found = sets.find_map(|set| Some((set, will_be(set)?)));
             return found.map_or(Way::Insert, |(set, key)| Way::ByKey(set, key));
         }

@@ -80,6 +80,9 @@ impl<'a> WorkingSet<'a> {
         let Some(index) = self.find((update.ty, update.set, update.key))? else {
             return Ok(None);
         };
+        if matches!(self.entities[index].removal, Some((Removal::Purge, ..))) {
+            return Ok(None);
+        }
         self.touch(index);
         let entity = &mut self.entities[index];
         if removal == Removal::Delete && entity.is_deleted {

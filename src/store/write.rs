@@ -254,9 +254,11 @@ impl<'t, 'a> Table<'t, 'a> {
             .filter_map(|row| self.ty.layout.id(&row, 1, self.arena).transpose())
             .collect::<Result<HashSet<&'a str>, _>>()?;
         for (row, id) in rows.iter().zip(ids) {
-            if !found.contains(id) {
-                written.untouched.insert(row.index);
-            }
+            match found.contains(id) {
+                // Also if the event's upsert of it left it as it was.
+                true => written.untouched.remove(&row.index),
+                false => written.untouched.insert(row.index),
+            };
         }
         Ok(found.into_iter().collect())
     }

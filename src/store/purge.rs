@@ -5,7 +5,7 @@ use pgrx::pg_sys::Datum;
 
 use super::entity_type::{EntityType, slugs};
 use super::guard::purge_lock;
-use super::remove::{purge_by_id, unlink};
+use super::remove::{ids_of, purge_by_id, unlink};
 use crate::error::Failure;
 use crate::pg::spi::Access;
 use crate::pg::{interrupt, lock};
@@ -41,12 +41,9 @@ fn batch(ty: &EntityType, before: Datum, most: usize, now: Datum) -> Result<usiz
     // Nobody makes a link to them while they go.
     let ((table, key), group) = purge_lock(ty);
     lock::acquire(table, key, group)?;
-    let rows = ty.purge_deleted()?.execute(&[before, Datum::from(most as i64)], Access::Write)?;
-    let ids = rows
-        .iter()
-        .filter_map(|row| ty.layout.id(&row, 1, &arena).transpose())
-        .collect::<Result<Vec<&str>, _>>()?;
-    purge_by_id(ty, &ids, &arena)?;
-    unlink(ty, &ids, now, &arena)?;
-    Ok(ids.len())
+    let most = Datum::from(most as i64);
+    let ids = ids_of(ty, &ty.purge_deleted()?.execute(&[before, most], Access::Write)?, &arena)?;
+    let purged = purge_by_id(ty, &ids, &arena)?;
+    unlink(ty, &purged, now, &arena)?;
+    Ok(purged.len())
 }

@@ -18,7 +18,7 @@ use super::working_set::WorkingSet;
 use super::write::{Table, Written, order};
 use crate::error::Failure;
 use crate::pg::array;
-use crate::pg::spi::Access;
+use crate::pg::spi::{Access, Rows};
 
 /// An entity in the scope of a prune.
 pub struct InScope<'a> {
@@ -53,6 +53,7 @@ pub fn remove<'a>(
     let explicit = outcomes.iter().filter(|outcome| outcome.action == Action::Purged).count();
     check_number(explicit + pruned.len(), most)?;
     let mut purged: Vec<(usize, Vec<&'a str>)> = Vec::new();
+    let mut removed: HashSet<(usize, &'a str)> = HashSet::new();
     // Those that refer to others go before them.
     for ty in order(entities).into_iter().rev() {
         let mut gone = Table::new(entities, ty, now, arena).purge(written)?;
@@ -60,16 +61,24 @@ pub fn remove<'a>(
             let of_kind = |entity: &&InScope<'_>| (entity.ty, entity.removal) == (ty, removal);
             pruned.iter().filter(of_kind).map(|entity| entity.id).collect::<Vec<&'a str>>()
         };
-        delete_by_id(&entities.types[ty], &ids(Removal::Delete), now, arena)?;
-        let by_prune = ids(Removal::Purge);
-        purge_by_id(&entities.types[ty], &by_prune, arena)?;
-        gone.extend(by_prune);
+        let deleted = delete_by_id(&entities.types[ty], &ids(Removal::Delete), now, arena)?;
+        removed.extend(deleted.into_iter().map(|id| (ty, id)));
+        gone.extend(purge_by_id(&entities.types[ty], &ids(Removal::Purge), arena)?);
+        removed.extend(gone.iter().map(|id| (ty, *id)));
         purged.push((ty, gone));
     }
     for (ty, ids) in purged {
         unlink(&entities.types[ty], &ids, now, arena)?;
     }
-    outcomes.extend(pruned.into_iter().map(|entity| entity.outcome(entities)));
+    for entity in pruned {
+        let is_removed = removed.contains(&(entity.ty, entity.id));
+        let outcome = entity.outcome(entities);
+        // A trigger or a policy of the table kept it.
+        if !is_removed {
+            written.untouched.insert(outcome.entity);
+        }
+        outcomes.push(outcome);
+    }
     Ok(())
 }
 
@@ -240,30 +249,45 @@ fn linking<'a>(
 ) -> Result<Vec<&'a str>, Failure> {
     let argument = array::of_text(arena, ids.iter().copied());
     let rows = ty.linking(target)?.execute(&[argument], access)?;
-    let mut found = rows
-        .iter()
-        .filter_map(|row| ty.layout.id(&row, 1, arena).transpose())
-        .collect::<Result<Vec<&'a str>, _>>()?;
+    let mut found = ids_of(ty, &rows, arena)?;
     found.sort_unstable();
     found.dedup();
     Ok(found)
 }
 
-fn delete_by_id(ty: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
-    if !ids.is_empty() {
-        let arguments = [ty.layout.ids(arena, ids.iter().copied()), now];
-        ty.delete_by_id()?.execute(&arguments, Access::Write)?;
+/// Returns the ids of those that were deleted.
+fn delete_by_id<'a>(
+    ty: &EntityType,
+    ids: &[&str],
+    now: Datum,
+    arena: &'a Bump,
+) -> Result<Vec<&'a str>, Failure> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let arguments = [ty.layout.ids(arena, ids.iter().copied()), now];
+    ids_of(ty, &ty.delete_by_id()?.execute(&arguments, Access::Write)?, arena)
 }
 
-/// Purges the entities of a type with these ids, whose rows are locked.
-pub fn purge_by_id(ty: &EntityType, ids: &[&str], arena: &Bump) -> Result<(), Failure> {
-    if !ids.is_empty() {
-        let argument = ty.layout.ids(arena, ids.iter().copied());
-        ty.purge_by_id()?.execute(&[argument], Access::Write)?;
+/// Purges the entities of a type with these ids, whose rows are locked. Returns the ids of those
+/// that were purged: a trigger or a policy of the table may keep some.
+pub fn purge_by_id<'a>(
+    ty: &EntityType,
+    ids: &[&str],
+    arena: &'a Bump,
+) -> Result<Vec<&'a str>, Failure> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let argument = ty.layout.ids(arena, ids.iter().copied());
+    ids_of(ty, &ty.purge_by_id()?.execute(&[argument], Access::Write)?, arena)
+}
+
+/// The ids in the first column. Callers let go of the rows before they execute what may fail:
+/// PostgreSQL frees them then.
+pub fn ids_of<'a>(ty: &EntityType, rows: &Rows, arena: &'a Bump) -> Result<Vec<&'a str>, Failure> {
+    let ids = rows.iter().filter_map(|row| ty.layout.id(&row, 1, arena).transpose());
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 /// Takes the items that name entities of `target` with these ids out of all relations in jsonb. What a

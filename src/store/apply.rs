@@ -255,7 +255,8 @@ impl<'a> Chunk<'a> {
                     self.how.max_prune,
                     self.how.now,
                     self.arena,
-                )?;
+                )
+                .map_err(|stop| self.of_event(stop, asked))?;
             }
             return Ok(decided);
         }
@@ -288,13 +289,27 @@ impl<'a> Chunk<'a> {
         event: usize,
         failure: Failure,
     ) -> Stop {
-        let failure = if self.how.is_batch { failure.of_event(event + 1) } else { failure };
+        let failure = self.numbered(failure, event);
         if before.is_empty() {
             return failure.into();
         }
         match self.apply(types, before, &mut |_| Ok(())) {
             Ok(()) => failure.into(),
             Err(earlier) => earlier,
+        }
+    }
+
+    /// The failure as the call ends with it: that of a batch tells which event it is of.
+    fn numbered(&self, failure: Failure, event: usize) -> Failure {
+        let ends_the_call = self.how.on_error == OnError::Raise;
+        if self.how.is_batch && ends_the_call { failure.of_event(event + 1) } else { failure }
+    }
+
+    /// The reason why the one event of `asked` stopped.
+    fn of_event(&self, stop: Stop, asked: &[Asked<'a>]) -> Stop {
+        match (stop, asked) {
+            (Stop::Failed(failure), [(event, _)]) => self.numbered(failure, *event).into(),
+            (stop, _) => stop,
         }
     }
 

@@ -241,7 +241,7 @@ impl<'a> Chunk<'a> {
                 continue;
             }
             check_unseen(&decided.entities, self.arena)?;
-            check_linked(&decided.entities, self.arena)?;
+            check_linked(&decided.entities, &requests, self.arena)?;
             if decided.entities.is_entangled() {
                 return Err(Stop::Entangled);
             }

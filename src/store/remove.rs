@@ -18,7 +18,7 @@ use super::working_set::WorkingSet;
 use super::write::{Table, Written, order};
 use crate::error::Failure;
 use crate::pg::array;
-use crate::pg::spi::{Access, Rows};
+use crate::pg::spi::{Access, Rows, in_latest_snapshot, keeps_one_snapshot};
 
 /// An entity in the scope of a prune.
 pub struct InScope<'a> {
@@ -306,6 +306,7 @@ pub fn unlink(target: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Re
             continue;
         }
         let found = linking(&ty, None, ids, Access::Write, arena)?;
+        check_unseen_links(&ty, None, ids, &found, arena)?;
         if !found.is_empty() {
             let arguments = [
                 ty.layout.ids(arena, found.iter().copied()),
@@ -316,6 +317,25 @@ pub fn unlink(target: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Re
             ];
             ty.unlink()?.execute(&arguments, Access::Write)?;
         }
+    }
+    Ok(())
+}
+
+/// In a transaction that keeps one snapshot, another entity of `ty` may link to what is purged.
+fn check_unseen_links(
+    ty: &EntityType,
+    target: Option<&str>,
+    ids: &[&str],
+    seen: &[&str],
+    arena: &Bump,
+) -> Result<(), Failure> {
+    if !keeps_one_snapshot() {
+        return Ok(());
+    }
+    let linking = in_latest_snapshot(|| linking(ty, target, ids, Access::Read, arena))?;
+    if linking.iter().any(|id| !seen.contains(id)) {
+        let message = "could not serialize access: another session linked to the entity";
+        return Err(Failure::Contended { message: message.into() });
     }
     Ok(())
 }

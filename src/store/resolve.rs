@@ -106,23 +106,31 @@ pub fn check_unseen<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<()
     Ok(())
 }
 
-/// In a transaction that keeps one snapshot, what is linked to may have been purged since. Then
-/// the transaction cannot be serialized.
-pub fn check_linked<'a>(entities: &WorkingSet<'a>, arena: &'a Bump) -> Result<(), Failure> {
+/// In a transaction that keeps one snapshot, an entity that is linked to may have been purged
+/// since. The locks that links take are held: what is there now stays.
+pub fn check_linked<'a>(
+    entities: &WorkingSet<'a>,
+    requests: &[&Request<'a>],
+    arena: &'a Bump,
+) -> Result<(), Failure> {
     if !keeps_one_snapshot() {
         return Ok(());
     }
     let mut linked: BTreeMap<usize, HashSet<&'a str>> = BTreeMap::new();
-    for entity in entities.entities.iter().filter(|entity| entity.write) {
-        for to in entity.links.iter().map(|to| &entities.entities[*to]).filter(|to| !to.is_new) {
-            linked.entry(to.ty).or_default().insert(to.id);
-        }
+    let written = entities.entities.iter().filter(|entity| entity.write);
+    let targets = written.flat_map(|entity| &entity.links).map(|to| &entities.entities[*to]);
+    for target in targets.filter(|target| !target.is_new) {
+        linked.entry(target.ty).or_default().insert(target.id);
+    }
+    let updates = requests.iter().flat_map(|request| &request.updates);
+    for given in updates.flat_map(|update| &update.given) {
+        linked.entry(given.ty).or_default().insert(given.id);
     }
     for (ty, ids) in linked {
         let ids: Vec<&str> = ids.into_iter().collect();
-        let found = in_latest_snapshot(|| existing_ids(&entities.types[ty], &ids, arena))?;
-        if found.len() < ids.len() {
-            let message = "could not serialize access: another session purged a linked entity";
+        let there = in_latest_snapshot(|| existing_ids(&entities.types[ty], &ids, arena))?;
+        if there.len() < ids.len() {
+            let message = "could not serialize access: another session purged the entity";
             return Err(Failure::Contended { message: message.into() });
         }
     }

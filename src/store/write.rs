@@ -25,7 +25,7 @@ use super::resolve::find_by_key;
 use super::statements::Find;
 use super::working_set::WorkingSet;
 use crate::error::Failure;
-use crate::pg::spi::{Access, Rows, Statement};
+use crate::pg::spi::{Access, Rows, Statement, keeps_one_snapshot};
 use crate::pg::{PgError, array};
 
 /// What became of the entities that were written.
@@ -310,6 +310,10 @@ impl<'t, 'a> Table<'t, 'a> {
                 written.ids.insert(row.index, id);
             }
             if uuid(id) == proposed {
+                // What was there is gone: no lock guards the other keys of what is new now.
+                if !entity(row).is_new {
+                    return Err(gone());
+                }
                 written.created.insert(row.index);
             }
         }
@@ -378,6 +382,17 @@ pub fn not_written(ty: &EntityType) -> Error {
     );
     Error::new(Code::EntityReferenceNotFound, message)
         .hint("Look at the table's row-level security policies and triggers.")
+}
+
+/// Another session purged what was to be changed: decide anew, if the transaction can see it.
+fn gone() -> Stop {
+    match keeps_one_snapshot() {
+        true => {
+            let message = "could not serialize access: another session purged the entity";
+            Failure::Contended { message: message.into() }.into()
+        }
+        false => Stop::Restart,
+    }
 }
 
 /// What a row has when it is created: the patches applied to nothing.

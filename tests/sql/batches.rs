@@ -11,12 +11,10 @@ use erp_tests::{Database, Random, db_error};
 use postgres::{Client, Error, Row, Statement};
 use sequence::{Node, Sequence, event};
 
-const SEQUENCES: usize = 240;
-
 /// Contacts are upserted by one key and linked to by another, contracts and accounts link to each
 /// other and to contacts, contacts and accounts to their own kind; a missing site is skipped, a
 /// missing vendor is an error.
-const MAPPING: &str = r##"{"version": "2.0", "mapping": {"events": {"Sync": {"entities": [
+const UPSERTS: &str = r##"
 {"entity_schema": "contact", "unique_ids": ["customer_number"], "jsonataExpression": "contacts", "fields": [
     {"attribute": "customer_number", "field": "number"},
     {"attribute": "email", "field": "email"},
@@ -58,8 +56,40 @@ const MAPPING: &str = r##"{"version": "2.0", "mapping": {"events": {"Sync": {"en
 {"entity_schema": "site", "unique_ids": ["site_number"], "jsonataExpression": "sites",
     "fields": [{"attribute": "site_number", "jsonataExpression": "$"}]},
 {"entity_schema": "vendor", "unique_ids": ["vendor_number"], "jsonataExpression": "vendors",
-    "fields": [{"attribute": "vendor_number", "jsonataExpression": "$"}]}
-]}}}}"##;
+    "fields": [{"attribute": "vendor_number", "jsonataExpression": "$"}]}"##;
+
+/// What is deleted is so by either key.
+const DELETES: &str = r##"
+{"entity_schema": "contact", "mode": "delete", "unique_ids": ["customer_number"], "jsonataExpression": "deleted_contacts",
+    "fields": [{"attribute": "customer_number", "jsonataExpression": "$"}]},
+{"entity_schema": "contact", "mode": "delete", "unique_ids": ["email"], "jsonataExpression": "deleted_mails",
+    "fields": [{"attribute": "email", "jsonataExpression": "$"}]},
+{"entity_schema": "contract", "mode": "delete", "unique_ids": ["contract_number"], "jsonataExpression": "deleted_contracts",
+    "fields": [{"attribute": "contract_number", "jsonataExpression": "$"}]}"##;
+
+/// Each event that can do these is resolved and written alone.
+const PURGES: &str = r##"
+{"entity_schema": "contact", "mode": "purge", "unique_ids": ["customer_number"], "jsonataExpression": "purged_contacts",
+    "fields": [{"attribute": "customer_number", "jsonataExpression": "$"}]},
+{"entity_schema": "contact", "mode": "purge", "unique_ids": ["email"], "jsonataExpression": "purged_mails",
+    "fields": [{"attribute": "email", "jsonataExpression": "$"}]},
+{"entity_schema": "contract", "mode": "upsert-prune-scope-delete", "unique_ids": ["contract_number"], "jsonataExpression": "only_contracts",
+    "scope": {"scope_mode": "relations", "schema": "contact", "unique_ids": [{"attribute": "customer_number", "field": "contracts_of"}]},
+    "fields": [{"attribute": "contract_number", "jsonataExpression": "$"}]},
+{"entity_schema": "contact", "mode": "upsert-prune-scope-purge", "unique_ids": ["customer_number"], "jsonataExpression": "only_contacts",
+    "scope": {"scope_mode": "relations", "schema": "contract", "unique_ids": [{"attribute": "contract_number", "field": "contacts_of"}]},
+    "fields": [{"attribute": "customer_number", "jsonataExpression": "$"}]},
+{"entity_schema": "account", "mode": "upsert-prune-scope-purge", "unique_ids": ["external_id", "kind"], "jsonataExpression": "only_accounts",
+    "scope": {"scope_mode": "query", "query": [{"attribute": "kind", "field": "accounts_of_kind"}]},
+    "fields": [{"attribute": "external_id", "field": "id"}, {"attribute": "kind", "field": "kind"}]}"##;
+
+/// The mapping of these entries.
+fn mapping(entries: &[&str]) -> String {
+    let entries = entries.join(", ");
+    format!(
+        r#"{{"version": "2.0", "mapping": {{"events": {{"Sync": {{"entities": [{entries}]}}}}}}}}"#
+    )
+}
 
 /// Entities by names that tell them apart whatever their ids are: only stubs have no number.
 const SETUP: &str = "
@@ -80,18 +110,31 @@ const SETUP: &str = "
 
 #[test]
 fn events_that_succeed_do_the_same_in_any_batches() {
-    sequences("batches_good", 0, 1);
+    sequences("batches_good", &[UPSERTS], 240, 0, 1);
 }
 
 #[test]
 fn events_that_fail_are_set_aside_as_if_each_were_applied_alone() {
-    sequences("batches_bad", 12, 2);
+    sequences("batches_bad", &[UPSERTS], 240, 12, 2);
+}
+
+#[test]
+fn events_that_delete_do_the_same_before_and_after_upserts() {
+    sequences("batches_delete_first", &[DELETES, UPSERTS], 120, 0, 4);
+    sequences("batches_delete_last", &[UPSERTS, DELETES], 120, 6, 5);
+}
+
+#[test]
+fn events_that_purge_and_prune_do_the_same() {
+    sequences("batches_purge", &[PURGES, DELETES, UPSERTS], 100, 0, 6);
+    sequences("batches_prune", &[UPSERTS, PURGES], 100, 6, 7);
 }
 
 #[test]
 fn batches_larger_than_a_chunk_do_the_same() {
+    let mapping = mapping(&[UPSERTS, DELETES]);
     let database = prepared("batches_large");
-    let mut applier = Applier::new(database.connect());
+    let mut applier = Applier::new(database.connect(), mapping);
     let mut random = Random::new(3);
     let mut sequence = Sequence::new(&mut random, 1);
     sequence.events = (0..1_100).map(|_| event(&mut random, 1)).collect();
@@ -101,8 +144,9 @@ fn batches_larger_than_a_chunk_do_the_same() {
 /// A batch writes an entity once: the table's constraints see what its events make of it together.
 #[test]
 fn a_violation_that_a_later_event_mends_is_none() {
+    let mapping = mapping(&[UPSERTS]);
     let database = prepared("batches_mended");
-    let mut applier = Applier::new(database.connect());
+    let mut applier = Applier::new(database.connect(), mapping);
     let events = [
         r#"{"contacts": [{"number": "1", "limit": -1}]}"#,
         r#"{"contacts": [{"number": "1", "limit": 1}]}"#,
@@ -116,8 +160,9 @@ fn a_violation_that_a_later_event_mends_is_none() {
 /// However many have an address: who keeps it is found, in the same event or a later one.
 #[test]
 fn a_link_finds_the_one_who_keeps_an_address_that_others_give_up() {
+    let mapping = mapping(&[UPSERTS]);
     let database = prepared("batches_address");
-    let mut applier = Applier::new(database.connect());
+    let mut applier = Applier::new(database.connect(), mapping);
     applier.session.batch_execute("BEGIN").unwrap();
     let contact = |number, mail| format!(r#"{{"number": "{number}", "email": "{mail}@x"}}"#);
     let before = ["1", "2", "3"].map(|number| contact(number, "a")).join(", ");
@@ -136,21 +181,25 @@ fn a_link_finds_the_one_who_keeps_an_address_that_others_give_up() {
     const EXPECTED: &str = r#"contract #1 {"owner": {"$relation": [{"_schema": "contact", "entity_id": "contact #3"}]}, "contract_number": "1"}"#;
 }
 
-/// Checks random sequences in which about `bad` of a hundred entities are made to fail.
-fn sequences(database: &str, bad: usize, seed: u64) {
+/// Checks `count` random sequences in which about `bad` of a hundred entities are made to fail.
+fn sequences(database: &str, entries: &[&str], count: usize, bad: usize, seed: u64) {
+    let mapping = mapping(entries);
     let database = prepared(database);
-    let mut applier = Applier::new(database.connect());
-    for n in 0..SEQUENCES {
+    let mut applier = Applier::new(database.connect(), mapping);
+    for n in 0..count {
         let mut random = Random::new(seed << 32 | n as u64);
         let sequence = Sequence::new(&mut random, bad);
         applier.check(sequence, &random, &format!("sequence {n}"));
     }
 }
 
+/// A database for the mapping; contacts are looked up by e-mail address, but need not have one of
+/// their own.
 fn prepared(database: &str) -> Database {
     let database = Database::new(database);
     let mut session = database.connect();
-    session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
+    let upserts = mapping(&[UPSERTS]);
+    session.query("SELECT erp_prepare($1::text::jsonb)", &[&upserts]).unwrap();
     session.batch_execute(SETUP).unwrap();
     database
 }
@@ -166,12 +215,13 @@ struct Outcome {
 
 struct Applier {
     session: Client,
+    mapping: String,
     single: Statement,
     batch: Statement,
 }
 
 impl Applier {
-    fn new(mut session: Client) -> Applier {
+    fn new(mut session: Client, mapping: String) -> Applier {
         let single = "
             SELECT entity_slug, entity_id, action, unique_identifiers::text
             FROM erp_apply($1::text::jsonb, 'Sync', $2::text::jsonb)";
@@ -180,7 +230,7 @@ impl Applier {
                    error ->> 'code', error ->> 'message', error ->> 'detail', error ->> 'hint'
             FROM erp_apply_batch($1::text::jsonb, 'Sync', $2::text[]::jsonb[], $3)";
         let [single, batch] = [single, batch].map(|query| session.prepare(query).unwrap());
-        Applier { session, single, batch }
+        Applier { session, mapping, single, batch }
     }
 
     /// Checks the sequence; of one that fails a small part that fails too is shown.
@@ -285,7 +335,7 @@ impl Applier {
     /// The rows of one event, or its failure, which leaves nothing.
     fn apply_alone(&mut self, n: usize, event: &str) -> Result<Vec<String>, String> {
         self.session.batch_execute("SAVEPOINT event").unwrap();
-        match self.session.query(&self.single, &[&MAPPING, &event]) {
+        match self.session.query(&self.single, &[&self.mapping, &event]) {
             Ok(rows) => Ok(rows.iter().map(|row| applied(n as i64, row)).collect()),
             Err(error) => {
                 self.session.batch_execute("ROLLBACK TO event").unwrap();
@@ -297,7 +347,7 @@ impl Applier {
     /// The rows of a batch, or the failure of the call, which leaves nothing.
     fn apply_batch(&mut self, before: usize, events: &[String], on_error: &str) -> Vec<String> {
         self.session.batch_execute("SAVEPOINT batch").unwrap();
-        let rows = match self.session.query(&self.batch, &[&MAPPING, &events, &on_error]) {
+        let rows = match self.session.query(&self.batch, &[&self.mapping, &events, &on_error]) {
             Ok(rows) => rows,
             Err(error) => {
                 self.session.batch_execute("ROLLBACK TO batch").unwrap();

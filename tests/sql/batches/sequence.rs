@@ -136,7 +136,30 @@ pub fn event(random: &mut Random, bad: usize) -> Node {
     payload.list("accounts", 35, account);
     payload.list("sites", 10, |random| Node::scalar(random.pick(&KEYS)));
     payload.list("vendors", 15, |random| Node::scalar(random.pick(&KEYS)));
+    removals(&mut payload);
     Node::object(payload.1)
+}
+
+/// What the event removes, and what it upserts so that it stays.
+fn removals(payload: &mut Members<'_>) {
+    let key = |random: &mut Random| Node::scalar(random.pick(&KEYS));
+    let mail = |random: &mut Random| Node::scalar(random.pick(&MAILS));
+    payload.list("deleted_contacts", 25, key);
+    payload.list("deleted_mails", 10, mail);
+    payload.list("deleted_contracts", 20, key);
+    payload.list("purged_contacts", 20, key);
+    payload.list("purged_mails", 10, mail);
+    payload.maybe("contracts_of", 25, &["\"1\"", "2", "\"3\"", "null", "\"9\""]);
+    payload.list("only_contracts", 15, key);
+    payload.maybe("contacts_of", 25, &KEYS);
+    payload.list("only_contacts", 15, key);
+    payload.maybe("accounts_of_kind", 20, &["\"BILLING\"", "\"OTHER\"", "\"\""]);
+    payload.list("only_accounts", 15, |random| {
+        let mut account = Members(random, Vec::new());
+        account.maybe("id", 100, &["1", "\"2\""]);
+        account.maybe("kind", 100, &["\"BILLING\"", "\"OTHER\""]);
+        Node::object(account.1)
+    });
 }
 
 fn contact(random: &mut Random, bad: usize) -> Node {

@@ -12,6 +12,8 @@
 //!
 //! Appending to what is missing or null is setting; appending nothing changes nothing.
 
+use std::collections::HashSet;
+
 use crate::error::{Code, Error, Result};
 use crate::jsonb::{Object, Tree, Value, key_order};
 use crate::mapping::Operation;
@@ -304,13 +306,13 @@ pub(crate) fn not_appendable(attribute: &str, value: Value<'_>, wanted: &str) ->
 pub fn unlink<'a>(
     attributes: Object<'a>,
     schema: &str,
-    ids: &[&str],
+    ids: &HashSet<&str>,
     references: bool,
 ) -> Option<Tree<'a>> {
     let names_one = |item: &Value<'a>| {
         let member = |name: &str| item.as_object().and_then(|item| item.get(name)?.as_str());
         member("_schema").map_or(references, |named| named == schema)
-            && member("entity_id").is_some_and(|id| ids.contains(&id))
+            && member("entity_id").is_some_and(|id| ids.contains(id))
     };
     let mut is_changed = false;
     let members = attributes.iter().map(|(name, value)| match Links::resolved(value) {

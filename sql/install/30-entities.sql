@@ -190,7 +190,8 @@ BEGIN
             '    deleted_at timestamptz\n'
             ') WITH (fillfactor = 70)',
             table_name, array_to_string(new_columns, E',\n    '));
-        RETURN NEXT format('CREATE INDEX ON %s USING gin (links jsonb_path_ops)', table_name);
+        -- Each look-up reads the whole list of what is pending: it is kept short.
+        RETURN NEXT format('CREATE INDEX ON %s USING gin (links jsonb_path_ops) WITH (gin_pending_list_limit = 64)', table_name);
         RETURN NEXT format('CREATE INDEX ON %s (deleted_at) WHERE deleted_at IS NOT NULL', table_name);
         bindings := format('INSERT INTO erp.entity_type (slug, table_name) VALUES (%L, %L)', slug, table_name) || bindings;
     ELSIF new_columns <> '{}' THEN

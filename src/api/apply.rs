@@ -14,7 +14,7 @@ use crate::pg::Call;
 use crate::pg::call::{Cell, Results};
 use crate::pg::spi::connected;
 use crate::settings;
-use crate::store::apply::{Applied, CHUNK, How, OnError, apply_chunk, with_retries};
+use crate::store::apply::{Applied, CHUNK, How, OnError, apply_chunk, lock_batch, with_retries};
 
 /// `erp_apply(mapping, event_name, payload)`.
 pub fn payload_form(call: Call) -> Result<Datum, Failure> {
@@ -127,7 +127,8 @@ impl<'c> Events<'c> {
         // SAFETY: no arguments.
         let now = unsafe { pg_sys::GetCurrentTransactionStartTimestamp() };
         let mapper = Mapper::new(self.mapping, now)?;
-        let chunk_size = chunk_size(mapper.mapping.event(self.event_name)?);
+        let event = mapper.mapping.event(self.event_name)?;
+        let chunk_size = chunk_size(event);
         let events: Vec<usize> = (0..self.len()).collect();
         let is_batch = matches!(self.payloads, Payloads::Many(_));
         let max_prune = settings::max_prune();
@@ -136,6 +137,9 @@ impl<'c> Events<'c> {
             with_retries(|tried| {
                 if tried > 1 {
                     rows.clear()?;
+                }
+                if chunk_size < events.len() && event.entities.iter().any(|it| it.mode.purges()) {
+                    lock_batch(event)?;
                 }
                 for chunk in events.chunks(chunk_size) {
                     let arena = Bump::new();

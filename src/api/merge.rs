@@ -1,5 +1,7 @@
 //! `erp_merge`, and what the statements of the write path evaluate on a locked row.
 
+use std::collections::HashSet;
+
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
@@ -74,9 +76,9 @@ pub fn unlink(call: Call) -> Result<Datum, Failure> {
     else {
         return Ok(call.null());
     };
-    let ids: Vec<&str> = match ids {
+    let ids: HashSet<&str> = match ids {
         Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+        _ => HashSet::new(),
     };
     let references = call.datum(3).is_some_and(|datum| datum.value() != 0);
     let unlinked = attributes(Some(current), "attributes")?

@@ -8,12 +8,13 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::Value;
 use erp_engine::map::Mapped;
+use erp_engine::mapping::Event;
 use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::cast::cast;
 use super::entity::{Action, Outcome};
-use super::guard::{Lock, link_locks};
+use super::guard::{Lock, link_locks, link_locks_of_batch};
 use super::remove::remove;
 use super::request::{Request, Types, request};
 use super::resolve::{check_linked, check_unseen, lock_ref_targets, resolve};
@@ -176,6 +177,29 @@ pub fn apply_chunk<'a>(
     chunk.apply(&types, &asked, found)
 }
 
+/// Takes the locks that are needed and not held. Whether there were any: then what was
+/// decided before may no longer be so.
+fn hold(held: &mut BTreeMap<(u32, u32), Group>, locks: Vec<Lock>) -> Result<bool, Stop> {
+    let mut needed = held.clone();
+    for (lock, group) in locks {
+        let joined = needed.get(&lock).map_or(group, |held| held.and(group));
+        needed.insert(lock, joined);
+    }
+    if needed == *held {
+        return Ok(false);
+    }
+    for ((table, key), group) in &needed {
+        lock::acquire(*table, *key, *group)?;
+    }
+    *held = needed;
+    Ok(true)
+}
+
+/// Takes the locks that the events of a batch may need together, where each is decided alone.
+pub fn lock_batch(event: &Event) -> Result<(), Stop> {
+    hold(&mut BTreeMap::new(), link_locks_of_batch(event)?).map(|_| ())
+}
+
 /// An event and what it asks for, or why it cannot be mapped.
 type Asked<'a> = (usize, Result<Request<'a>, Failure>);
 
@@ -233,11 +257,11 @@ impl<'a> Chunk<'a> {
         let requests: Vec<&Request<'a>> =
             asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
         let mut held = BTreeMap::new();
-        self.hold(&mut held, link_locks(types, &requests))?;
+        hold(&mut held, link_locks(types, &requests))?;
         lock_ref_targets(types, &requests, self.arena)?;
         loop {
             let mut decided = self.decide(types, asked)?;
-            if self.hold(&mut held, decided.entities.locks())? {
+            if hold(&mut held, decided.entities.locks())? {
                 continue;
             }
             check_unseen(&decided.entities, self.arena)?;
@@ -260,24 +284,6 @@ impl<'a> Chunk<'a> {
             }
             return Ok(decided);
         }
-    }
-
-    /// Takes the locks that are needed and not held. Whether there were any: then what was
-    /// decided before may no longer be so.
-    fn hold(&self, held: &mut BTreeMap<(u32, u32), Group>, locks: Vec<Lock>) -> Result<bool, Stop> {
-        let mut needed = held.clone();
-        for (lock, group) in locks {
-            let joined = needed.get(&lock).map_or(group, |held| held.and(group));
-            needed.insert(lock, joined);
-        }
-        if needed == *held {
-            return Ok(false);
-        }
-        for ((table, key), group) in &needed {
-            lock::acquire(*table, *key, *group)?;
-        }
-        *held = needed;
-        Ok(true)
     }
 
     /// The failure of an event, unless one of those before it fails in the tables: then that

@@ -1,14 +1,16 @@
 //! What the entity types that there are have against a mapping: told before an event meets it.
 
+use std::rc::Rc;
+
 use bumpalo::Bump;
 use erp_engine::mapping::{
     Entity, Field, FieldValue, KeySetUse, Mapping, Mode, Operation, Problem, RelationItem,
-    RelationItems, RelationRefItem, Relations, Severity, key_set_uses,
+    RelationItems, RelationRefItem, Relations, Scope, Severity, key_set_uses,
 };
 use pgrx::pg_sys;
 
 use super::columns::Refused;
-use super::entity_type::{EntityType, Purpose, create_hint, or_near, slugs};
+use super::entity_type::{EntityType, KeySet, Purpose, create_hint, or_near, slugs};
 use super::layout::{Column, Kind, literal};
 use crate::error::Failure;
 use crate::jsonb;
@@ -26,6 +28,7 @@ pub fn problems(mapping: &Mapping) -> Result<Vec<Problem>, Failure> {
     for entity in mapping.events().flat_map(|(_, event)| &event.entities) {
         if let Some(ty) = EntityType::find(&entity.schema)? {
             problems.extend(of_mode(entity, &ty));
+            problems.extend(of_query(entity, &ty)?);
             if entity.mode.of_updates() == Mode::Upsert {
                 for field in &entity.fields {
                     problems.extend(of_field(field, &ty)?);
@@ -129,6 +132,34 @@ fn of_mode(entity: &Entity, ty: &EntityType) -> Option<Problem> {
             "Register the table with deleted_at_column => …, or use the mode that purges.".into(),
         ),
     })
+}
+
+/// A query scope without an index.
+fn of_query(entity: &Entity, ty: &EntityType) -> Result<Option<Problem>, Failure> {
+    let Some(Scope::Query(query)) = &entity.scope else { return Ok(None) };
+    let names: Vec<&str> = query.iter().map(|id| id.attribute.as_str()).collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    if let Some(refused) = unbound(ty, &names) {
+        return Ok(Some(error(refused, &format!("{}/scope", entity.pointer), ty, None)));
+    }
+    let narrows = |set: &Rc<KeySet>| {
+        set.is_indexed && set.attributes.iter().all(|name| names.contains(&name.as_str()))
+    };
+    if ty.key_sets.iter().any(narrows) {
+        return Ok(None);
+    }
+    let list = names.join(", ");
+    let message = format!(
+        "\"{}\" has no index for its scope by ({list}): each event reads the whole table",
+        ty.slug
+    );
+    let hint = match ty.layout.is_managed {
+        true => create_hint(&ty.slug, &names, Purpose::Relations),
+        false => index_hint(ty, &names, false)?,
+    };
+    Ok(Some(warning("KEY_SET_UNKNOWN", &format!("{}/scope", entity.pointer), message, hint)))
 }
 
 fn of_field(field: &Field, ty: &EntityType) -> Result<Vec<Problem>, Failure> {

@@ -50,6 +50,10 @@ impl<'a> WorkingSet<'a> {
         for (update, action) in request.updates.iter().zip(actions) {
             // What was to be removed is not there: nothing happens.
             let Some((entity, action)) = action else { continue };
+            // The event upserts it after all.
+            if action == Action::Purged && !self.entities[entity].is_purged() {
+                continue;
+            }
             let is_upserted = update.mode() == Mode::Upsert;
             let is_changed = is_upserted && self.patch(entity, update, &mut stubs)?;
             let action = match action {
@@ -100,7 +104,9 @@ impl<'a> WorkingSet<'a> {
             Some(index) => {
                 self.touch(index);
                 let entity = &mut self.entities[index];
-                let action = match (entity.stub, entity.is_deleted) {
+                let is_deleted =
+                    if entity.is_purged() { entity.was_deleted } else { entity.is_deleted };
+                let action = match (entity.stub, is_deleted) {
                     (true, _) => Action::Completed,
                     (false, true) => Action::Restored,
                     (false, false) => Action::Unchanged,

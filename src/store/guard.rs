@@ -3,13 +3,14 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use erp_engine::mapping::Mode;
+use erp_engine::mapping::{Event, Mode, key_set_uses_of};
 
 use super::Key;
 use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::request::{BY_ID, Request, Types};
 use super::working_set::{Address, WorkingSet};
+use crate::error::Failure;
 use crate::pg::lock::Group;
 
 /// Locks a key set has: what is to be created takes those its keys fall on, however many it is.
@@ -63,6 +64,22 @@ pub fn link_locks(types: &Types<'_>, requests: &[&Request<'_>]) -> Vec<Lock> {
         }
     }
     locks
+}
+
+/// The locks against links to what is purged that any event of a batch may need. Taken one event
+/// after the other they would be in no order.
+pub fn link_locks_of_batch(event: &Event) -> Result<Vec<Lock>, Failure> {
+    let purged = event.entities.iter().filter(|entity| entity.mode.purges());
+    let purged = purged.map(|entity| (entity.schema.clone(), Group::Both));
+    let linked = key_set_uses_of(event).into_iter().filter(|used| !used.is_upserted);
+    let linked = linked.map(|used| (used.schema, Group::A));
+    let mut locks = Vec::new();
+    for (slug, group) in purged.chain(linked) {
+        if let Some(ty) = EntityType::find(&slug)? {
+            locks.push(((ty.table.to_u32(), LINKS), group));
+        }
+    }
+    Ok(locks)
 }
 
 /// The lock of a key in a key set.

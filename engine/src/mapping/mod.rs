@@ -18,7 +18,7 @@ use crate::value_type::ValueType;
 pub use compile::{Compiled, compile};
 pub use problem::{Problem, Severity, nearest};
 pub use source::{Constant, Source};
-pub use uses::{KeySetUse, key_set_uses};
+pub use uses::{KeySetUse, key_set_uses, key_set_uses_of};
 
 /// A mapping document, compiled.
 #[derive(Debug)]
@@ -87,6 +87,11 @@ impl Mode {
     /// The mode's name in a document.
     pub fn name(self) -> &'static str {
         Mode::ALL.iter().find(|(_, mode)| *mode == self).map_or("upsert", |(name, _)| name)
+    }
+
+    /// Whether entities may go for good.
+    pub fn purges(self) -> bool {
+        matches!(self, Mode::Purge | Mode::UpsertPruneScopePurge)
     }
 
     /// What becomes of each entity that the entry yields.

@@ -1,6 +1,6 @@
 //! Which identifiers a mapping finds entities by: what its tables must be prepared for.
 
-use super::{Entity, FieldValue, Identifier, Mapping, RelationItems, Scope};
+use super::{Entity, Event, FieldValue, Identifier, Mapping, RelationItems, Scope};
 use crate::identifier::ENTITY_ID;
 
 /// A set of identifiers of one entity type that a mapping uses.
@@ -17,8 +17,12 @@ pub struct KeySetUse {
 /// The key sets that the mapping uses, in its order, repetitions included. Of relations that an
 /// expression yields, those that its text names. An entity's own id needs no preparation.
 pub fn key_set_uses(mapping: &Mapping) -> Vec<KeySetUse> {
-    let entities = mapping.events().flat_map(|(_, event)| &event.entities);
-    entities.flat_map(of_entity).collect()
+    mapping.events().flat_map(|(_, event)| key_set_uses_of(event)).collect()
+}
+
+/// The key sets that one event uses.
+pub fn key_set_uses_of(event: &Event) -> Vec<KeySetUse> {
+    event.entities.iter().flat_map(of_entity).collect()
 }
 
 fn names(identifiers: &[Identifier]) -> Vec<String> {

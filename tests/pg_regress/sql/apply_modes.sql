@@ -176,4 +176,10 @@ SELECT * FROM did(entry('delete', 'contact', '{"number": 4}'));
 SELECT * FROM contacts;
 SELECT * FROM contracts;
 
+-- What an event purges and then upserts stays, with what it has; the last entry counts.
+SELECT * FROM did(entry('upsert', 'contact', '{"number": 5, "name": "five"}'));
+SELECT * FROM did(entry('purge', 'contact', '{"number": 5}'), entry('upsert', 'contact', '{"number": 5, "city": "Bonn"}'));
+SELECT * FROM did(entry('upsert', 'contact', '{"number": 5, "city": "Ulm"}'), entry('purge', 'contact', '{"number": 5}'));
+SELECT * FROM contacts;
+
 CALL forget('apply_modes');

@@ -15,8 +15,11 @@ SELECT pg_catalog.jsonb_agg(
                                           WHERE d.adrelid OPERATOR(pg_catalog.=) c.oid AND d.adnum OPERATOR(pg_catalog.=) a.attnum) END
                           END,
                'has_modifier', b.modifier OPERATOR(pg_catalog.>=) 0,
-               'type', pg_catalog.format('%I.%I', s.nspname, y.typname)
-                       OPERATOR(pg_catalog.||) COALESCE(pg_catalog.substring(pg_catalog.format_type(b.type, b.modifier), '\([0-9, ]+\)'), ''))
+               -- Which fields an interval has cannot be said behind a qualified name.
+               'type', CASE WHEN y.typname OPERATOR(pg_catalog.=) ANY ('{interval,_interval}') AND b.modifier OPERATOR(pg_catalog.>=) 0
+                       THEN pg_catalog.format_type(b.type, b.modifier)
+                       ELSE pg_catalog.format('%I.%I', s.nspname, y.typname)
+                            OPERATOR(pg_catalog.||) COALESCE(pg_catalog.substring(pg_catalog.format_type(b.type, b.modifier), '\([0-9, -]+\)'), '') END)
            ORDER BY a.attnum)
 FROM erp.entity_type AS t
 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.table_name

@@ -194,6 +194,12 @@ fn operand<'a>(
     value: Value<'a>,
     arena: &'a Bump,
 ) -> Result<(Option<&'a str>, Value<'a>), Failure> {
+    // Equal numbers are one key, and 7.0 is an integer.
+    if let Value::Number(number) = value
+        && (column.kind == Kind::Integer || ty.identifiers.contains(&column.attribute))
+    {
+        return Ok((None, Value::String(arena.alloc_str(&number.canonical()))));
+    }
     let only = value.as_object().filter(|object| object.len() == 1);
     match only.and_then(|object| object.iter().next()) {
         Some((name, list)) if Operation::named(name).is_some() => match column.kind {
@@ -245,12 +251,23 @@ fn is_of_data(failure: &Failure) -> bool {
 /// The error of a value that a column cannot have.
 pub fn misfit(ty: &EntityType, column: &Column) -> Error {
     let known = column.ty.trim_start_matches("pg_catalog.").replace('"', "");
-    let element = known.strip_prefix('_').filter(|_| column.kind == Kind::Array);
-    let shown = element.map_or(known.clone(), |element| format!("{element}[]"));
+    let shown = match column.kind {
+        Kind::Array => written_array(&known),
+        _ => known,
+    };
     let message = format!(
         "{}.{}: the value does not fit the column {} of type {shown}",
         ty.slug, column.attribute, column.name
     );
     Error::new(Code::AttributeTypeMismatch, message)
         .hint("Map the attribute to what the column's type can read.")
+}
+
+/// The array type of that name as it is written: `_int4` is `int4[]`.
+fn written_array(array: &str) -> String {
+    let (schema, name) = array.split_at(array.rfind('.').map_or(0, |dot| dot + 1));
+    match name.strip_prefix('_') {
+        Some(element) => format!("{schema}{element}[]"),
+        None => array.to_owned(),
+    }
 }

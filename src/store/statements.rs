@@ -251,7 +251,10 @@ impl EntityType {
             let pick = match set.is_unique {
                 true => "LIMIT 1".to_owned(),
                 false => {
-                    format!("ORDER BY {}, t.{} LIMIT 100", self.layout.is_deleted(), self.layout.id)
+                    // A constant cannot be ordered by.
+                    let deleted = self.layout.deleted_at.as_ref();
+                    let last = deleted.map(|_| format!("{}, ", self.layout.is_deleted()));
+                    format!("ORDER BY {}t.{} LIMIT 100", last.unwrap_or_default(), self.layout.id)
                 }
             };
             let template = match set.is_indexed {

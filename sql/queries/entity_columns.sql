@@ -19,7 +19,7 @@ SELECT pg_catalog.jsonb_agg(
                'type', CASE WHEN y.typname OPERATOR(pg_catalog.=) ANY ('{interval,_interval}') AND b.modifier OPERATOR(pg_catalog.>=) 0
                        THEN pg_catalog.format_type(b.type, b.modifier)
                        ELSE pg_catalog.format('%I.%I', s.nspname, y.typname)
-                            OPERATOR(pg_catalog.||) COALESCE(pg_catalog.substring(pg_catalog.format_type(b.type, b.modifier), '\([0-9, -]+\)'), '') END)
+                            OPERATOR(pg_catalog.||) COALESCE(pg_catalog.substring(pg_catalog.format_type(b.type, b.modifier), '[(][0-9, -]+[)]'), '') END)
            ORDER BY a.attnum)
 FROM erp.entity_type AS t
 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) t.table_name

@@ -177,6 +177,18 @@ impl Layout {
         }
     }
 
+    /// Whether the key of a value is the text that the id has in results: that of 1.1 is 1.10 in
+    /// a numeric(4, 2).
+    pub fn ids_are_keys(&self) -> bool {
+        match &self.id_kind {
+            IdKind::Uuid => true,
+            IdKind::Other(ty) => {
+                ["int2", "int4", "int8", "text"].iter().any(|plain| ty.ends_with(plain))
+                    && ty.starts_with("pg_catalog.")
+            }
+        }
+    }
+
     /// The type of ids in the table.
     pub fn id_type(&self) -> &str {
         match &self.id_kind {

@@ -284,16 +284,14 @@ pub fn assign_ids<'a>(
         }
         let is_new = |entity: &Entity<'_>| entity.ty == of && entity.is_new && entity.write;
         let new = entities.entities.iter().enumerate().filter(|(_, entity)| is_new(entity));
-        let mut by_default = Vec::new();
+        let (mut by_event, mut by_default) = (Vec::new(), Vec::new());
         for (index, entity) in new {
             let given = ty.layout.columns.iter().find(|column| column.is_id).and_then(|column| {
                 let value = entity.attributes?.get(&column.attribute)?;
                 key(value).map(Cow::into_owned)
             });
             match (given, &ty.layout.id_source) {
-                (Some(id), _) => {
-                    written.ids.insert(index, arena.alloc_str(&id));
-                }
+                (Some(id), _) => by_event.push((index, &*arena.alloc_str(&id))),
                 (None, IdSource::Default(_)) => by_default.push(index),
                 (None, IdSource::Uuid) => {}
                 (None, IdSource::Attribute(attribute)) => {
@@ -305,6 +303,7 @@ pub fn assign_ids<'a>(
                 }
             }
         }
+        written.ids.extend(as_written(ty, by_event, arena)?);
         if !by_default.is_empty() && ids == Ids::Made {
             let count = Datum::from(by_default.len() as i64);
             let rows = ty.next_ids()?.execute(&[count], Access::Write)?;
@@ -316,4 +315,21 @@ pub fn assign_ids<'a>(
         }
     }
     Ok(())
+}
+
+/// Ids that events give, as they will be read from the table.
+fn as_written<'a>(
+    ty: &EntityType,
+    mut given: Vec<(usize, &'a str)>,
+    arena: &'a Bump,
+) -> Result<Vec<(usize, &'a str)>, Failure> {
+    if ty.layout.ids_are_keys() || given.is_empty() {
+        return Ok(given);
+    }
+    let keys = array::of_text(arena, given.iter().map(|(_, key)| *key));
+    let rows = ty.id_texts()?.execute(&[keys], Access::Read)?;
+    for ((_, id), row) in given.iter_mut().zip(rows.iter()) {
+        *id = row.text(1, arena)?.unwrap_or(id);
+    }
+    Ok(given)
 }

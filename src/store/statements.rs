@@ -21,6 +21,7 @@ pub enum Query {
     FindByKey(Find),
     UpdateById,
     NextIds,
+    IdTexts,
     LockById,
     InsertColumns(Shape),
     UpdateColumns(Shape),
@@ -138,6 +139,14 @@ impl EntityType {
                 IdSource::Uuid | IdSource::Attribute(_) => "NULL".to_owned(),
             };
             self.fill(include_str!("../../sql/queries/next_ids.sql"), &[("{default}", default)])
+        })
+    }
+
+    /// `(keys text[])` → the ids that they are, as text, in their order.
+    pub fn id_texts(&self) -> Result<Rc<Statement>, PgError> {
+        let (types, columns) = ([pg_sys::TEXTARRAYOID], [pg_sys::TEXTOID]);
+        self.kept(Query::IdTexts, &types, &columns, Planning::Free, || {
+            self.fill(include_str!("../../sql/queries/id_texts.sql"), &[])
         })
     }
 

@@ -152,6 +152,36 @@ SELECT * FROM spelt('{f}', '{"f": 0.1}', '{"f": "0.10"}', '{"f": 1e-1}');
 SELECT * FROM spelt('{dm}', '{"dm": 5}', '{"dm": "05"}', '{"dm": 11}');
 SELECT * FROM spelt('{d,n}', '{"d": "1980-01-02", "n": 1}', '{"d": "1980-1-2", "n": "1.00"}', '{"n": 2, "d": "1980-01-02"}', '{"d": "1980-1-2"}');
 
+-- An id is the same text when it is given and when it is read; so links to it are.
+CREATE FUNCTION linked(type text, VARIADIC ids text[]) RETURNS TABLE (id text, created text, read text, link jsonb, again text) LANGUAGE plpgsql AS $$
+DECLARE
+    link jsonb := '{"entity_schema": "linker", "unique_ids": ["no"], "fields": [{"attribute": "no", "constant": 1}, {"attribute": "to", "relations": {"operation": "_append_unique", "items": [
+        {"entity_schema": "target", "unique_ids": [{"attribute": "id", "field": "id"}]}]}}]}';
+BEGIN
+    EXECUTE format('CREATE TABLE target (id %s PRIMARY KEY)', type);
+    PERFORM erp_register_entity('target', 'target', '{id}');
+    CREATE TABLE linker (no int PRIMARY KEY, "to" jsonb);
+    PERFORM erp_register_entity('linker', 'linker', '{no}');
+    FOREACH id IN ARRAY ids LOOP
+        SELECT string_agg(a.entity_id, ' ') INTO created FROM erp_apply(changed(link), 'Changed', jsonb_build_object('id', id::jsonb)) AS a WHERE action = 'stubbed';
+        SELECT a.entity_id INTO read FROM erp_apply(plain('target', '{id}', '{id}'), 'Changed', jsonb_build_object('id', id::jsonb)) AS a;
+        SELECT a.action INTO again FROM erp_apply(changed(link), 'Changed', jsonb_build_object('id', id::jsonb)) AS a;
+        SELECT jsonb_path_query_array("to", '$."$relation"[*].entity_id') INTO linked.link FROM linker;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM erp_unregister_entity('target'), erp_unregister_entity('linker');
+    DROP TABLE target, linker;
+END
+$$;
+SELECT * FROM linked('numeric(6, 2)', '1.1', '"1.10"', '"2"');
+SELECT * FROM linked('numeric', '1.10', '"1.1"');
+SELECT * FROM linked('timestamptz', '"2020-1-2"', '"2020-01-02T00:00:00Z"');
+SELECT * FROM linked('char(4)', '"ab"', '"ab "');
+SELECT * FROM linked('float8', '0.10', '1e20');
+SELECT * FROM linked('boolean', '1', 'true');
+SELECT * FROM linked('interval', '"90 min"', '"1:30"');
+SELECT * FROM linked('uuid', '"{a0eebc999c0b4ef8bb6d6bb9bd380a11}"', '"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"');
+
 SET client_min_messages = warning;
 CALL forget('tables_types');
 DROP EXTENSION citext;

@@ -363,7 +363,7 @@ fn entangled() -> Error {
 
 /// Whether a failure is none of a single event: a deadlock or serialization failure, a cancel
 /// or shutdown, something the server lacks.
-fn ends_the_call(failure: &Failure) -> bool {
+pub(super) fn ends_the_call(failure: &Failure) -> bool {
     let Some(state) = failure.pg_sqlstate() else { return false };
     [b"40", b"53", b"57"].iter().any(|class| state.starts_with(*class))
 }

@@ -10,6 +10,7 @@ use erp_engine::jsonb::{Tree, Value, encode};
 use erp_engine::map::{Attribute, Mapped, Target};
 use erp_engine::mapping::Operation;
 
+use super::apply::ends_the_call;
 use super::entity_type::EntityType;
 use super::layout::{Column, Kind};
 use super::request::{Types, scoped_schema};
@@ -171,15 +172,16 @@ fn cast_column<'a>(
                 *slot.value = with_operation(operation, value, arena)?;
             }
         }
-        Err(failure) if !is_of_data(&failure) => return Err(failure),
+        Err(failure) if !is_of_one(&failure) => return Err(failure),
         Err(_) => {
             for (slot, (operation, value)) in together {
                 match try_cast(&statement, &[value], arena) {
                     Ok(cast) => *slot.value = with_operation(operation, cast[0], arena)?,
-                    Err(failure) if is_of_data(&failure) => {
+                    Err(failure) if !is_of_one(&failure) => return Err(failure),
+                    Err(failure) if is_of_type(&failure) => {
                         failures.push((slot.at, misfit(ty, column).into()));
                     }
-                    Err(failure) => return Err(failure),
+                    Err(failure) => failures.push((slot.at, failure)),
                 }
             }
         }
@@ -243,8 +245,13 @@ fn try_cast<'a>(
     })
 }
 
-/// Whether a cast failed because of the value: class 22, or what a type of the user's raised.
-fn is_of_data(failure: &Failure) -> bool {
+/// Whether a cast failed because of one value.
+fn is_of_one(failure: &Failure) -> bool {
+    failure.pg_sqlstate().is_some() && !ends_the_call(failure)
+}
+
+/// Whether a value does not fit the type: class 22. What a domain within it says is its own.
+fn is_of_type(failure: &Failure) -> bool {
     failure.pg_sqlstate().is_some_and(|state| state.starts_with(b"22"))
 }
 

@@ -109,6 +109,15 @@ SELECT * FROM given_each('vec', '"b a"');
 SELECT * FROM failure($$ SELECT erp_apply(plain('thing', '{no}', '{no,n2}'), 'Changed', '{"no": 1, "n2": "12,5"}') $$) \gx
 SELECT * FROM failure($$ SELECT erp_apply(plain('thing', '{no}', '{no,na}'), 'Changed', '{"no": 1, "na": ["secret"]}') $$) \gx
 
+-- What a cast itself raises is its own error as well, of that event alone.
+CREATE TYPE counted AS (n positive);
+ALTER TABLE thing ADD COLUMN pos positive[], ADD COLUMN cnt counted, ADD COLUMN reg regclass;
+SELECT * FROM given_each('pos', '[1, "2"]', '[0]', '["x"]', '{"_append": [-1]}');
+SELECT * FROM given_each('cnt', '{"n": 1}', '{"n": -1}');
+SELECT * FROM given_each('reg', '"thing"', '"nothing"');
+SELECT event, action, error ->> 'sqlstate' AS state, error ->> 'message' AS message
+FROM erp_apply_batch(plain('thing', '{no}', '{no,pos,d}'), 'Changed', ARRAY['{"no": 1, "pos": [1]}', '{"no": 2, "pos": [0]}', '{"no": 3, "pos": ["x"]}', '{"no": 4, "pos": [0], "d": "x"}', '{"no": 5, "pos": 5}']::jsonb[], 'continue');
+
 -- However the session reads string literals
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;

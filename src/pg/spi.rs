@@ -51,6 +51,43 @@ pub fn in_latest_snapshot<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>)
     }
 }
 
+/// Runs `f` without schemas to search but `pg_catalog`, so that PostgreSQL writes all other names
+/// qualified.
+pub fn in_system_path<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    // SAFETY: after an error the (sub)transaction's end puts the setting back.
+    unsafe {
+        let level = attempt(|| raw::NewGUCNestLevel())?;
+        set_for_now(c"search_path", c"pg_catalog, pg_temp")?;
+        let result = f()?;
+        attempt(|| raw::AtEOXact_GUC(true, level))?;
+        Ok(result)
+    }
+}
+
+/// Sets a setting until the innermost GUC nest level ends.
+///
+/// # Safety
+///
+/// The caller began that level, and ends it.
+unsafe fn set_for_now(name: &CStr, value: &CStr) -> Result<(), PgError> {
+    // SAFETY: the caller's; both strings live through the call.
+    unsafe {
+        attempt(|| {
+            raw::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// Whether the transaction sees one snapshot throughout: REPEATABLE READ or SERIALIZABLE.
 pub fn keeps_one_snapshot() -> bool {
     // SAFETY: set when the transaction starts.
@@ -181,18 +218,7 @@ impl Statement {
         unsafe {
             let level = attempt(|| raw::NewGUCNestLevel())?;
             for name in self.planning.disabled() {
-                attempt(|| {
-                    raw::set_config_option(
-                        name.as_ptr(),
-                        c"off".as_ptr(),
-                        pg_sys::GucContext::PGC_USERSET,
-                        pg_sys::GucSource::PGC_S_SESSION,
-                        pg_sys::GucAction::GUC_ACTION_SAVE,
-                        true,
-                        0,
-                        false,
-                    )
-                })?;
+                set_for_now(name, c"off")?;
             }
             attempt(|| {
                 raw::PushActiveSnapshot(raw::GetTransactionSnapshot());

@@ -13,7 +13,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use super::layout::Layout;
 use super::statements::Kept;
 use crate::error::Failure;
-use crate::pg::spi::{Access, Planning, Statement, in_latest_snapshot};
+use crate::pg::spi::{Access, Planning, Statement, in_latest_snapshot, in_system_path};
 use crate::pg::{PgError, attempt, raw};
 
 /// What a relation does about a target that does not exist.
@@ -320,11 +320,14 @@ fn check_missing(
 fn columns<'a>(slug: &str, arena: &'a Bump) -> Result<Option<Value<'a>>, Failure> {
     let text = include_str!("../../sql/queries/entity_columns.sql");
     let types = ([pg_sys::TEXTOID], [pg_sys::JSONBOID]);
-    let statement = Statement::prepare(text, &types.0, &types.1, Planning::ByIndex)?;
     let argument = crate::jsonb::datum(slug.as_bytes())?;
-    let rows = statement.execute(&[argument], Access::Read)?;
-    let row = rows.iter().next();
-    Ok(row.map(|row| row.jsonb(1, arena)).transpose()?.flatten())
+    // Whoever applies the next event may have another search path than whoever applies this one.
+    in_system_path(|| {
+        let statement = Statement::prepare(text, &types.0, &types.1, Planning::ByIndex)?;
+        let rows = statement.execute(&[argument], Access::Read)?;
+        let row = rows.iter().next();
+        Ok(row.map(|row| row.jsonb(1, arena)).transpose()?.flatten())
+    })
 }
 
 impl KeySet {

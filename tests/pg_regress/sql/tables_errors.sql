@@ -122,10 +122,15 @@ CREATE SCHEMA tables_errors_other;
 ALTER TABLE moved SET SCHEMA tables_errors_other;
 SELECT moving('{"no": 1, "aa": 3}');
 SELECT moving('{"no": 3}');
--- A default that was written without its schema is that of the table, whatever the search path is.
-SET search_path = pg_catalog;
-SELECT tables_errors.moving('{"no": 4}');
+-- A default that was written without its schema is the same, whatever the search path is.
+CREATE FUNCTION next_id() RETURNS int LANGUAGE sql RETURN nextval('tables_errors_other.moving_id_seq') * 10;
+ALTER TABLE tables_errors_other.moved ALTER id SET DEFAULT next_id();
+SELECT moving('{"no": 4}');
+SET search_path = public;
+SELECT tables_errors.moving('{"no": 5}');
 SET search_path = tables_errors, public;
+ALTER TABLE tables_errors_other.moved ALTER id SET DEFAULT nextval('tables_errors_other.moving_id_seq');
+DROP FUNCTION next_id;
 -- A column that is renamed: by its own name it is another attribute; one that is bound is missed.
 ALTER TABLE tables_errors_other.moved RENAME b TO c;
 SELECT * FROM failure($$ SELECT moving('{"no": 1, "b": 1}') $$) \gx

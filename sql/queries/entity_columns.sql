@@ -15,6 +15,18 @@ SELECT pg_catalog.jsonb_agg(
                                           WHERE d.adrelid OPERATOR(pg_catalog.=) c.oid AND d.adnum OPERATOR(pg_catalog.=) a.attnum) END
                           END,
                'has_modifier', b.modifier OPERATOR(pg_catalog.>=) 0,
+               -- The type's own equality: citext is not compared as text.
+               'equals', (SELECT pg_catalog.format('OPERATOR(%I.%s)', m.nspname, o.oprname)
+                          FROM pg_catalog.pg_opclass AS k
+                          JOIN pg_catalog.pg_am AS h ON h.oid OPERATOR(pg_catalog.=) k.opcmethod
+                                                    AND h.amname OPERATOR(pg_catalog.=) 'btree'
+                          JOIN pg_catalog.pg_amop AS e ON e.amopfamily OPERATOR(pg_catalog.=) k.opcfamily
+                                                      AND e.amoplefttype OPERATOR(pg_catalog.=) b.type
+                                                      AND e.amoprighttype OPERATOR(pg_catalog.=) b.type
+                                                      AND e.amopstrategy OPERATOR(pg_catalog.=) 3::pg_catalog.int2
+                          JOIN pg_catalog.pg_operator AS o ON o.oid OPERATOR(pg_catalog.=) e.amopopr
+                          JOIN pg_catalog.pg_namespace AS m ON m.oid OPERATOR(pg_catalog.=) o.oprnamespace
+                          WHERE k.opcdefault AND k.opcintype OPERATOR(pg_catalog.=) b.type),
                -- Which fields an interval has cannot be said behind a qualified name.
                'type', CASE WHEN y.typname OPERATOR(pg_catalog.=) ANY ('{interval,_interval}') AND b.modifier OPERATOR(pg_catalog.>=) 0
                        THEN pg_catalog.format_type(b.type, b.modifier)

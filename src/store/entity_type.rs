@@ -10,7 +10,7 @@ use erp_engine::mapping::nearest;
 use hashbrown::HashMap;
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::layout::Layout;
+use super::layout::{Column, Layout};
 use super::statements::Kept;
 use crate::error::Failure;
 use crate::pg::spi::{Access, Planning, Statement, in_latest_snapshot, in_system_path};
@@ -69,7 +69,7 @@ pub enum KeyColumn {
     /// In a text column of its own.
     Text(String),
     /// In a column of another type.
-    Typed { name: String, ty: String },
+    Typed { name: String, ty: String, equals: String },
     /// In the jsonb of its attributes.
     Attribute { column: String, attribute: String },
 }
@@ -189,8 +189,7 @@ impl EntityType {
     /// The column that keeps an identifier, if it has one of its own.
     pub(super) fn column_of(&self, attribute: &str) -> Option<KeyColumn> {
         if let Some(column) = self.layout.column(attribute) {
-            let (name, ty) = (column.name.clone(), column.ty.clone());
-            return Some(KeyColumn::Typed { name, ty });
+            return Some(KeyColumn::of(column));
         }
         self.key_sets.iter().filter(|set| set.is_indexed).find_map(|set| {
             let at = set.attributes.iter().position(|known| known == attribute)?;
@@ -330,6 +329,13 @@ fn columns<'a>(slug: &str, arena: &'a Bump) -> Result<Option<Value<'a>>, Failure
     })
 }
 
+impl KeyColumn {
+    fn of(column: &Column) -> KeyColumn {
+        let (name, ty) = (column.name.clone(), column.ty.clone());
+        KeyColumn::Typed { name, ty, equals: column.equals.clone() }
+    }
+}
+
 impl KeySet {
     fn new<'n>(
         attributes: impl Iterator<Item = &'n (impl AsRef<str> + 'n)>,
@@ -359,7 +365,7 @@ impl KeySet {
         };
         let columns = names("columns").into_iter().map(|name| {
             match layout.columns.iter().find(|column| column.name == name) {
-                Some(column) => KeyColumn::Typed { name: name.to_owned(), ty: column.ty.clone() },
+                Some(column) => KeyColumn::of(column),
                 None => KeyColumn::Text(name.to_owned()),
             }
         });

@@ -55,6 +55,8 @@ pub struct Column {
     /// Of a domain, the type beneath it.
     pub ty: String,
     pub kind: Kind,
+    /// The operator by which its type's values are equal.
+    pub equals: String,
     pub is_id: bool,
     pub is_generated: bool,
 }
@@ -287,6 +289,10 @@ impl Column {
             name: name("name"),
             ty,
             kind,
+            equals: match name("equals") {
+                none if none.is_empty() => "OPERATOR(pg_catalog.=)".to_owned(),
+                equals => equals,
+            },
             is_id: is("is_id"),
             is_generated: is("is_generated"),
         }

@@ -66,12 +66,12 @@ impl<'a> Registered<'_, 'a> {
                 return Err(Stop::Restart);
             }
             let patched = self.patched(index, current, written)?;
-            let revives = was_stub || self.entity(index).was_deleted;
-            match self.row(index, self.entity(index).id, patched, Some(*current))? {
-                row if row.shape.is_empty() && !revives => {
-                    written.untouched.insert(index);
-                }
-                row => changed.push(row),
+            let mut row = self.row(index, self.entity(index).id, patched, Some(*current))?;
+            row.shape.revives = was_stub || self.entity(index).was_deleted;
+            if row.shape.is_empty() {
+                written.untouched.insert(index);
+            } else {
+                changed.push(row);
             }
         }
         for (shape, rows) in by_shape(changed) {

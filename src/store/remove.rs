@@ -86,7 +86,8 @@ pub fn remove<'a>(
 pub fn check_number(number: usize, most: Option<usize>) -> Result<(), Error> {
     match most {
         Some(most) if number > most => {
-            let message = format!("the event would remove {number} entities, {most} are allowed");
+            let message =
+                format!("entities that the event would remove: {number}, allowed: {most}");
             Err(Error::new(Code::PruneLimitExceeded, message).hint(format!(
                 "See which they are with erp_simulate. If they are to go: SET \
                  erp_toolkit.max_prune = {number};"

@@ -55,11 +55,13 @@ pub struct Shape {
     pub columns: Vec<usize>,
     /// Whether the jsonb column of the other attributes is one of them.
     pub has_rest: bool,
+    /// Whether the entity is a stub or deleted no longer.
+    pub revives: bool,
 }
 
 impl Shape {
     pub fn is_empty(&self) -> bool {
-        self.columns.is_empty() && !self.has_rest
+        self.columns.is_empty() && !self.has_rest && !self.revives
     }
 }
 
@@ -188,8 +190,10 @@ impl EntityType {
         self.kept(Query::UpdateColumns(shape.clone()), &types, &[id], Planning::ByIndex, || {
             let layout = &self.layout;
             let mut set: Vec<(&str, String)> = self.shaped(shape).collect();
-            set.extend(layout.stub.as_deref().map(|name| (name, "false".to_owned())));
-            set.extend(layout.deleted_at.as_deref().map(|name| (name, "NULL".to_owned())));
+            if shape.revives {
+                set.extend(layout.stub.as_deref().map(|name| (name, "false".to_owned())));
+                set.extend(layout.deleted_at.as_deref().map(|name| (name, "NULL".to_owned())));
+            }
             set.extend(layout.updated_at.as_deref().map(|name| (name, "$3".to_owned())));
             // A statement has to set something; the id is as it was.
             if set.is_empty() {
@@ -260,9 +264,9 @@ impl EntityType {
             let pick = match set.is_unique {
                 true => "LIMIT 1".to_owned(),
                 false => {
-                    // A constant cannot be ordered by.
+                    // Those that are not deleted, then the one deleted last.
                     let deleted = self.layout.deleted_at.as_ref();
-                    let last = deleted.map(|_| format!("{}, ", self.layout.is_deleted()));
+                    let last = deleted.map(|name| format!("t.{name} DESC NULLS FIRST, "));
                     format!("ORDER BY {}t.{} LIMIT 100", last.unwrap_or_default(), self.layout.id)
                 }
             };
@@ -599,9 +603,7 @@ impl KeyColumn {
     fn matches(&self, key: &str) -> String {
         match self {
             KeyColumn::Text(name) => format!("t.{name} OPERATOR(pg_catalog.=) {key}"),
-            KeyColumn::Typed { name, ty } => {
-                format!("t.{name} OPERATOR(pg_catalog.=) {key}::{ty}")
-            }
+            KeyColumn::Typed { name, ty, equals } => format!("t.{name} {equals} {key}::{ty}"),
             KeyColumn::Attribute { column, attribute } => format!(
                 "erp._identifier(t.{column} OPERATOR(pg_catalog.->) {}) OPERATOR(pg_catalog.=) {key}",
                 literal(attribute)

@@ -116,8 +116,16 @@ impl<'a> WorkingSet<'a> {
             ([], _) => Ok(None),
             ([one], _) => Ok(Some(*one)),
             (_, 1) => Ok(live().next().copied()),
+            // Deleted ones may share a key that live ones may not: the one deleted last counts.
+            ([last, ..], 0) if self.is_unique_but_deleted(address) => Ok(Some(*last)),
             _ => Err(self.ambiguous(address)),
         }
+    }
+
+    /// Whether a unique index of a registered table guards the key, but leaves deleted rows out.
+    fn is_unique_but_deleted(&self, (ty, set, _): Address<'a>) -> bool {
+        let set = self.types[ty].key_sets.get(set);
+        set.is_some_and(|set| set.is_for_upserts && !set.is_unique && set.is_indexed)
     }
 
     /// The error for a key that several entities have.
@@ -127,10 +135,12 @@ impl<'a> WorkingSet<'a> {
             ty.key_sets[set].attributes.iter().map(String::as_str).collect();
         let message =
             format!("several entities of \"{}\" match ({})", ty.slug, attributes.join(", "));
-        Error::new(Code::UniqueIdMultipleMatches, message).hint(format!(
-            "Merge or delete the duplicates; a unique index prevents them: {}",
-            create_hint(&ty.slug, &attributes, Purpose::Upserts)
-        ))
+        let mend = match ty.layout.is_managed {
+            true => create_hint(&ty.slug, &attributes, Purpose::Upserts),
+            false => format!("CREATE UNIQUE INDEX ON {} …", ty.name),
+        };
+        Error::new(Code::UniqueIdMultipleMatches, message)
+            .hint(format!("Merge or delete the duplicates; a unique index prevents them: {mend}"))
     }
 
     /// The key that identifiers make in a key set, if it is complete.

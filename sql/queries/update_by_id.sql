@@ -1,12 +1,13 @@
 -- Entities that are not found by the key they are written under: stubs that another key
--- completes ($3: they must still be stubs), entities whose key changes.
+-- completes ($3: they must still be stubs), entities whose key changes; and those that only get
+-- items which are linked to (not $5), whether they are stubs or deleted or not.
 UPDATE {table} AS t
 SET attributes = COALESCE(erp._merge(t.attributes, i.patches), t.attributes),
-    stub = false,
-    deleted_at = NULL,
+    stub = t.stub AND NOT i.is_upserted,
+    deleted_at = CASE WHEN NOT i.is_upserted THEN t.deleted_at END,
     updated_at = $4
-FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))
-     AS i(id, patches, is_stub)
+FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($5))
+     AS i(id, patches, is_stub, is_upserted)
 WHERE t.id OPERATOR(pg_catalog.=) i.id
   AND (t.stub OR NOT i.is_stub)
 RETURNING t.id

@@ -125,6 +125,7 @@ impl<'a> WorkingSet<'a> {
         let entity = &mut self.entities[index];
         entity.stub = false;
         entity.is_deleted = false;
+        entity.is_upserted = true;
         entity.removal = None;
         if update.set != BY_ID {
             entity.via.get_or_insert((update.set, update.key));

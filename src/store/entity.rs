@@ -32,6 +32,9 @@ pub struct Entity<'a> {
     pub links: Vec<usize>,
     /// Whether it is to go, found by which key.
     pub removal: Option<(Removal, usize, Key<'a>)>,
+    /// Whether an update is about it: a stub is completed, what is deleted restored. What only
+    /// gets items that are linked to stays as it is.
+    pub is_upserted: bool,
     /// Whether its row is to be locked, and written if it changes.
     pub write: bool,
     /// Whether an event changes it.
@@ -89,10 +92,16 @@ impl<'a> Entity<'a> {
             via: None,
             links: Vec::new(),
             removal: None,
+            is_upserted: false,
             write: false,
             is_changed: false,
             epoch: 0,
         }
+    }
+
+    /// Whether its row is a stub that an update completes.
+    pub fn completes_stub(&self) -> bool {
+        self.was_stub && self.is_upserted
     }
 
     /// Whether it is to be purged.

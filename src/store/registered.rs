@@ -61,13 +61,13 @@ impl<'a> Registered<'_, 'a> {
                 written.untouched.insert(index);
                 continue;
             };
-            let was_stub = self.entity(index).was_stub;
-            if was_stub && !is_stub {
+            let entity = self.entity(index);
+            if entity.completes_stub() && !is_stub {
                 return Err(Stop::Restart);
             }
             let patched = self.patched(index, current, written)?;
             let mut row = self.row(index, self.entity(index).id, patched, Some(*current))?;
-            row.shape.revives = was_stub || self.entity(index).was_deleted;
+            row.shape.revives = entity.is_upserted && (entity.was_stub || entity.was_deleted);
             if row.shape.is_empty() {
                 written.untouched.insert(index);
             } else {
@@ -101,7 +101,7 @@ impl<'a> Registered<'_, 'a> {
     fn check_lost(&self, index: usize) -> Result<(), Stop> {
         let argument = self.ty.layout.ids(self.arena, [self.entity(index).id].into_iter());
         let rows = self.ty.find_by_id()?.execute(&[argument], Access::Write)?;
-        if rows.len() == 0 || self.entity(index).was_stub {
+        if rows.len() == 0 || self.entity(index).completes_stub() {
             return Err(Stop::Restart);
         }
         Ok(())

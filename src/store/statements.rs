@@ -231,9 +231,11 @@ impl EntityType {
         })
     }
 
-    /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz)` → id of those written.
+    /// `(ids uuid[], patches jsonb[], is_stub boolean[], now timestamptz, is_upserted boolean[])`
+    /// → id of those written.
     pub fn update_by_id(&self) -> Result<Rc<Statement>, PgError> {
-        self.kept(Query::UpdateById, &ROWS, &[pg_sys::UUIDOID], Planning::ByIndex, || {
+        let types = [&ROWS[..], &[ROWS[2]]].concat();
+        self.kept(Query::UpdateById, &types, &[pg_sys::UUIDOID], Planning::ByIndex, || {
             self.fill(include_str!("../../sql/queries/update_by_id.sql"), &[])
         })
     }

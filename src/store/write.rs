@@ -134,8 +134,9 @@ impl<'t, 'a> Table<'t, 'a> {
             &[
                 array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id))),
                 array::of_jsonb(self.arena, patches.iter().map(Vec::as_slice)),
-                array::of_bool(self.arena, rows.iter().map(|index| entity(index).was_stub)),
+                array::of_bool(self.arena, rows.iter().map(|index| entity(index).completes_stub())),
                 self.now,
+                array::of_bool(self.arena, rows.iter().map(|index| entity(index).is_upserted)),
             ],
             Access::Write,
         )?;
@@ -149,7 +150,7 @@ impl<'t, 'a> Table<'t, 'a> {
         let there = ids(&self.ty.find_by_id()?.execute(&[asked], Access::Write)?);
         for index in rows {
             // A row is gone, or a stub was completed by somebody else: decide anew.
-            if entity(&index).was_stub || !there.contains(&uuid(entity(&index).id)) {
+            if entity(&index).completes_stub() || !there.contains(&uuid(entity(&index).id)) {
                 return Err(Stop::Restart);
             }
             written.untouched.insert(index);

@@ -1,0 +1,208 @@
+-- relation_refs: items put into lists that other entities have, and links to them.
+CREATE SCHEMA apply_refs;
+SET search_path = apply_refs, public;
+CREATE TABLE mapping AS SELECT $$ {"version": "2.0", "mapping": {"events": {
+    "Contact": {"entities": [{"entity_schema": "contact", "unique_ids": ["number"], "fields": [
+        {"attribute": "number", "field": "no"}, {"attribute": "name", "field": "name"}, {"attribute": "email", "field": "mail"}, {"attribute": "addresses", "field": "addresses"}]}]},
+    "Contract": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "contact"}], "path": "addresses",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "address"}}]}}]}]},
+    "Set": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "contact"}], "path": "addresses",
+             "value": {"attribute": "addresses", "field": "address"}}]}}]}]},
+    "More": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"operation": "_append", "items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "contact"}], "path": "addresses",
+             "value": {"attribute": "addresses", "operation": "_append_unique", "field": "address"}}]}}]}]},
+    "MoreUnique": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"operation": "_append_unique", "items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "contact"}], "path": "addresses",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "address"}}]}}]}]},
+    "Two": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "contact"}], "path": "billing",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "billing"}},
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "contact"}], "path": "delivery",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "delivery"}}]}}]}]},
+    "Cleared": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"}, {"attribute": "address", "relation_refs": {"items": []}}]}]},
+    "ByMail": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "email", "field": "mail"}], "path": "addresses",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "address"}}]}}]}]},
+    "ById": {"entities": [{"entity_schema": "contract", "unique_ids": ["no"], "fields": [
+        {"attribute": "no", "field": "no"},
+        {"attribute": "address", "relation_refs": {"items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "_id", "field": "id"}], "path": "addresses",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "address"}}]}}]}]},
+    "Self": {"entities": [{"entity_schema": "contact", "unique_ids": ["number"], "fields": [
+        {"attribute": "number", "field": "no"},
+        {"attribute": "home", "relation_refs": {"items": [
+            {"entity_schema": "contact", "unique_ids": [{"attribute": "number", "field": "no"}], "path": "addresses",
+             "value": {"attribute": "addresses", "operation": "_append", "field": "address"}}]}}]}]},
+    "Delete": {"entities": [{"entity_schema": "contact", "unique_ids": ["number"], "mode": "delete", "fields": [{"attribute": "number", "field": "no"}]}]},
+    "Purge": {"entities": [{"entity_schema": "contact", "unique_ids": ["number"], "mode": "purge", "fields": [{"attribute": "number", "field": "no"}]}]}
+}}} $$::jsonb AS document;
+-- The two in one event, in either order
+UPDATE mapping SET document = jsonb_set(jsonb_set(document,
+    '{mapping,events,ContactFirst}', jsonb_build_object('entities', jsonb_set(document #> '{mapping,events,Contact,entities}', '{0,fields,0,field}', '"contact"') || (document #> '{mapping,events,Contract,entities}'))),
+    '{mapping,events,ContractFirst}', jsonb_build_object('entities', (document #> '{mapping,events,Contract,entities}') || jsonb_set(document #> '{mapping,events,Contact,entities}', '{0,fields,0,field}', '"contact"')));
+
+-- Ids of entities by their names, ids of items by what is in them, others by dots
+CREATE FUNCTION shown(value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    item jsonb;
+BEGIN
+    FOR item IN
+        SELECT i FROM contact, jsonb_path_query(attributes, 'lax $.addresses[*] ? (exists(@._id))') AS i
+    LOOP
+        IF length(item ->> '_id') = 36 THEN
+            value := replace(value, item ->> '_id', '<' || concat_ws(' ', item ->> 'street', item ->> 'city') || '>');
+        END IF;
+    END LOOP;
+    RETURN regexp_replace(readable(value), '[0-9a-f]{8}-[0-9a-f-]{27}', '…', 'g');
+END
+$$;
+CREATE FUNCTION applied(event text, payload jsonb) RETURNS TABLE (slug text, action text, unique_identifiers jsonb) LANGUAGE sql
+    AS $$ SELECT a.entity_slug, a.action, a.unique_identifiers FROM mapping, erp_apply(document, event, payload) AS a $$;
+CREATE FUNCTION refused(event text, payload jsonb) RETURNS TABLE (state text, message text, hint text) LANGUAGE sql
+    AS $$ SELECT f.state, f.message, f.hint FROM failure(format('SELECT * FROM applied(%L, %L)', event, payload)) AS f $$;
+SELECT severity, code, path, message FROM mapping, erp_validate(document) WHERE code <> 'ENTITY_TYPE_UNKNOWN';
+SELECT count(*) AS statements FROM mapping, erp_prepare(document);
+CREATE FUNCTION contact(key text, OUT addresses text, OUT stub boolean, OUT is_deleted boolean) LANGUAGE sql
+    AS $$ SELECT shown((c.attributes -> 'addresses')::text), c.stub, c.deleted_at IS NOT NULL FROM contact AS c WHERE c.number = key $$;
+CREATE FUNCTION links(key text) RETURNS text LANGUAGE sql
+    AS $$ SELECT shown((c.attributes -> 'address')::text) FROM contract AS c WHERE c.no = key $$;
+SELECT slug, attributes, is_unique FROM erp.entity_key ORDER BY slug, attributes;
+
+-- The list of a contact that is there: its row is updated, once; again nothing is.
+SELECT * FROM applied('Contact', '{"no": 1, "name": "Ann"}');
+SELECT * FROM applied('Contract', '{"no": 1, "contact": 1, "address": {"street": "S1"}}');
+SELECT * FROM contact('1');
+SELECT links('1');
+SELECT attributes #>> '{addresses,0,_id}' ~ '^[0-9a-f]{8}-[0-9a-f]{4}-4' AS is_uuid FROM contact;
+CREATE TABLE before AS SELECT xmin::text AS version FROM contact;
+SELECT * FROM applied('Contract', '{"no": 1, "contact": 1, "address": {"street": "S1"}}');
+SELECT * FROM applied('Contract', '{"no": 2, "contact": 1.0, "address": [{"street": "S1"}]}');
+SELECT xmin::text AS version FROM contact EXCEPT TABLE before;
+-- Several items; equal ones are one. An item that brings an _id keeps it, unless another has it.
+SELECT * FROM applied('Contract', '{"no": 3, "contact": 1, "address": [{"street": "S2", "_id": "mine"}, {"street": "S1"}, {"street": "S2"}, {"street": "S3", "_id": "mine"}]}');
+SELECT * FROM contact('1');
+SELECT links('3');
+SELECT * FROM applied('Contract', '{"no": 3, "contact": 1, "address": [{"street": "S2", "_id": "other"}]}');
+SELECT links('3');
+
+-- operation of the value: _set keeps the ids of what stays, and the links of others lead nowhere
+SELECT * FROM applied('Set', '{"no": 4, "contact": 1, "address": [{"street": "S4"}, {"street": "S2"}]}');
+SELECT * FROM contact('1');
+SELECT links('4');
+SELECT * FROM applied('Set', '{"no": 4, "contact": 1, "address": [{"street": "S4"}, {"street": "S2", "_id": "no"}]}');
+SELECT * FROM applied('Set', '{"no": 4, "contact": 1, "address": [{"street": "S2"}, {"street": "S4"}]}');
+SELECT * FROM contact('1');
+-- A value that is an operation counts instead.
+SELECT * FROM applied('Set', '{"no": 4, "contact": 1, "address": {"_append": [{"street": "S5"}]}}');
+SELECT * FROM contact('1');
+SELECT * FROM applied('Contract', '{"no": 4, "contact": 1, "address": {"_set": {"street": "S5"}}}');
+SELECT * FROM contact('1');
+SELECT links('4');
+-- An empty list
+SELECT * FROM applied('Contract', '{"no": 5, "contact": 1, "address": []}');
+SELECT links('5');
+SELECT * FROM applied('Set', '{"no": 5, "contact": 1, "address": []}');
+SELECT * FROM contact('1');
+SELECT * FROM applied('Set', '{"no": 5, "contact": 1, "address": []}');
+
+-- operation of the links
+SELECT * FROM applied('More', '{"no": 6, "contact": 1, "address": {"street": "M1"}}');
+SELECT * FROM applied('More', '{"no": 6, "contact": 1, "address": {"street": "M1"}}');
+SELECT links('6');
+SELECT * FROM applied('MoreUnique', '{"no": 6, "contact": 1, "address": [{"street": "M1"}, {"street": "M2"}]}');
+SELECT * FROM applied('MoreUnique', '{"no": 6, "contact": 1, "address": [{"street": "M1"}, {"street": "M2"}]}');
+SELECT links('6');
+-- The same item under two paths is two links.
+SELECT * FROM applied('Two', '{"no": 7, "contact": 1, "billing": {"street": "T1"}, "delivery": {"street": "T1"}}');
+SELECT links('7');
+SELECT * FROM applied('Two', '{"no": 7, "contact": 1, "billing": {"street": "T2"}, "delivery": {"street": "T3"}}');
+SELECT links('7');
+SELECT * FROM contact('1');
+-- Missing, and cleared
+SELECT * FROM applied('Two', '{"no": 7, "contact": 1, "delivery": {"street": "T3"}}');
+SELECT links('7');
+SELECT * FROM applied('Two', '{"no": 7, "contact": 1}');
+SELECT * FROM applied('Two', '{"no": 7, "contact": null, "billing": {"street": "T9"}}');
+SELECT * FROM applied('Two', '{"no": 7, "contact": 1, "billing": null, "delivery": ""}');
+SELECT links('7');
+SELECT * FROM applied('Cleared', '{"no": 7}');
+SELECT links('7');
+
+-- A contact that is not there becomes a stub with the list. It stays one, and a deleted one deleted.
+SELECT * FROM applied('Contract', '{"no": 10, "contact": 10, "address": {"street": "A"}}');
+SELECT * FROM contact('10');
+SELECT * FROM applied('Contract', '{"no": 10, "contact": 10, "address": {"street": "B"}}');
+SELECT * FROM contact('10');
+SELECT * FROM applied('Contact', '{"no": 10, "name": "Ten"}');
+SELECT * FROM contact('10');
+SELECT * FROM applied('Delete', '{"no": 10}');
+SELECT * FROM applied('Contract', '{"no": 10, "contact": 10, "address": {"street": "C"}}');
+SELECT * FROM contact('10');
+SELECT * FROM applied('Contact', '{"no": 10}');
+-- A stub that is deleted stays both.
+SELECT * FROM applied('Contract', '{"no": 11, "contact": 11, "address": {"street": "A"}}');
+SELECT * FROM applied('Delete', '{"no": 11}');
+SELECT * FROM applied('Contract', '{"no": 11, "contact": 11, "address": {"street": "B"}}');
+SELECT * FROM contact('11');
+UPDATE erp.entity_type SET on_missing = 'skip' WHERE slug = 'contact';
+SELECT * FROM applied('Contract', '{"no": 12, "contact": 12, "address": {"street": "A"}}');
+SELECT * FROM applied('ById', '{"no": 12, "id": "x", "address": {"street": "A"}}');
+UPDATE erp.entity_type SET on_missing = 'error' WHERE slug = 'contact';
+SELECT * FROM refused('Contract', '{"no": 12, "contact": 12, "address": {"street": "A"}}');
+UPDATE erp.entity_type SET on_missing = 'create' WHERE slug = 'contact';
+SELECT attributes FROM contract WHERE no = '12';
+
+-- By _id, by a key that several have
+SELECT id AS ten FROM contact WHERE number = '10' \gset
+SELECT slug, action FROM applied('ById', jsonb_build_object('no', 13, 'id', upper(:'ten'), 'address', '{"street": "D"}'::jsonb));
+SELECT * FROM contact('10');
+SELECT links('13');
+SELECT * FROM refused('ById', '{"no": 13, "id": "00000000-0000-4000-8000-00000000000a", "address": {"street": "A"}}');
+SELECT id AS contract FROM contract WHERE no = '13' \gset
+SELECT * FROM refused('ById', jsonb_build_object('no', 13, 'id', :'contract', 'address', '{"street": "D"}'::jsonb));
+SELECT * FROM applied('ByMail', '{"no": 14, "mail": "m@x", "address": {"street": "A"}}');
+SELECT * FROM applied('ByMail', '{"no": 14, "mail": "m@x", "address": {"street": "B"}}');
+SELECT * FROM applied('Contact', '{"no": 14, "mail": "m@x"}');
+SELECT * FROM contact('14');
+SELECT * FROM applied('Contact', '{"no": 15, "mail": "m@x"}');
+SELECT * FROM refused('ByMail', '{"no": 14, "mail": "m@x", "address": {"street": "B"}}');
+
+-- What is no list, or no object
+SELECT * FROM applied('Contact', '{"no": 20, "addresses": "none"}');
+SELECT * FROM refused('Contract', '{"no": 20, "contact": 20, "address": {"street": "A"}}');
+SELECT * FROM refused('Contract', '{"no": 20, "contact": 20, "address": "S"}');
+SELECT * FROM refused('Contract', '{"no": 20, "contact": 20, "address": [{"street": "A"}, 1]}');
+SELECT * FROM refused('Contract', '{"no": 20, "contact": 20, "address": [[{"street": "A"}]]}');
+SELECT * FROM applied('Set', '{"no": 20, "contact": 20, "address": {"street": "A"}}');
+SELECT * FROM contact('20');
+SELECT * FROM applied('Contact', '{"no": 20, "addresses": null}');
+SELECT * FROM applied('Contract', '{"no": 20, "contact": 20, "address": {"street": "B"}}');
+SELECT * FROM contact('20');
+-- What is in the list without an _id gets one; what is no object stays.
+SELECT * FROM applied('Contact', '{"no": 20, "addresses": ["text", {"street": "C"}, {"street": "C"}, null]}');
+SELECT * FROM applied('Contract', '{"no": 20, "contact": 20, "address": {"street": "C"}}');
+SELECT * FROM contact('20');
+SELECT links('20');
+-- The links' attribute is something else.
+UPDATE contract SET attributes = attributes || '{"address": "none"}' WHERE no = '20';
+SELECT * FROM refused('More', '{"no": 20, "contact": 20, "address": {"street": "D"}}');
+SELECT * FROM applied('Contract', '{"no": 20, "contact": 20, "address": {"street": "D"}}');
+UPDATE contract SET attributes = attributes || '{"address": {"$relation": []}}' WHERE no = '20';
+SELECT * FROM refused('More', '{"no": 20, "contact": 20, "address": {"street": "D"}}');
+
+CALL forget('apply_refs');

@@ -10,7 +10,7 @@ use erp_engine::jsonb::{Object, Tree, Value};
 use erp_engine::map::{Attribute, RefTarget, Relation, RelationRefList};
 use erp_engine::mapping::Mode;
 use erp_engine::merge::{compose, has_operations, list_operation, merge};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::Key;
 use super::entity::{Action, Outcome, Removal};
@@ -67,7 +67,7 @@ impl<'a> WorkingSet<'a> {
         for stub in &stubs {
             self.entities[stub.entity].write = true;
         }
-        outcomes.append(&mut stubs);
+        add_linked(&mut outcomes, stubs);
         for outcome in &outcomes {
             let entity = &mut self.entities[outcome.entity];
             entity.is_changed |= outcome.action != Action::Unchanged;
@@ -439,5 +439,30 @@ impl<'a> WorkingSet<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds the rows of what an event links to. What the event is about itself has its row already,
+/// which tells of the items it gets as well.
+fn add_linked<'a>(outcomes: &mut Vec<Outcome<'a>>, linked: Vec<Outcome<'a>>) {
+    if linked.is_empty() {
+        return;
+    }
+    let mut own: HashMap<usize, usize> = HashMap::with_capacity(outcomes.len());
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let known = own.entry(outcome.entity).or_insert(at);
+        // Of several rows one that tells of a change.
+        if outcomes[*known].action == Action::Unchanged {
+            *known = at;
+        }
+    }
+    for outcome in linked {
+        match own.get(&outcome.entity) {
+            None => outcomes.push(outcome),
+            Some(at) if outcomes[*at].action == Action::Unchanged => {
+                outcomes[*at].action = Action::Updated;
+            }
+            Some(_) => {}
+        }
     }
 }

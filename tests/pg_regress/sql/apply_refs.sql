@@ -205,4 +205,74 @@ SELECT * FROM applied('Contract', '{"no": 20, "contact": 20, "address": {"street
 UPDATE contract SET attributes = attributes || '{"address": {"$relation": []}}' WHERE no = '20';
 SELECT * FROM refused('More', '{"no": 20, "contact": 20, "address": {"street": "D"}}');
 
+-- A contact of the same event, in either order: nothing of either is lost.
+SELECT * FROM applied('ContactFirst', '{"no": 30, "contact": 30, "name": "X", "address": {"street": "A"}}');
+SELECT * FROM contact('30');
+SELECT links('30');
+SELECT * FROM applied('ContactFirst', '{"no": 30, "contact": 30, "name": "X", "address": {"street": "A"}}');
+SELECT * FROM applied('ContractFirst', '{"no": 31, "contact": 31, "name": "X", "address": {"street": "A"}}');
+SELECT * FROM contact('31');
+SELECT links('31');
+SELECT * FROM applied('ContractFirst', '{"no": 31, "contact": 31, "name": "X", "address": {"street": "B"}}');
+SELECT * FROM applied('ContractFirst', '{"no": 31, "contact": 31, "name": "Y", "address": {"street": "C"}}');
+SELECT * FROM applied('ContactFirst', '{"no": 31, "contact": 31, "addresses": {"_append": {"street": "D"}}, "address": {"street": "E"}}');
+SELECT * FROM applied('ContractFirst', '{"no": 31, "contact": 31, "addresses": {"_append": {"street": "F"}}, "address": {"street": "G"}}');
+SELECT * FROM contact('31');
+SELECT links('31');
+-- A stub that the event completes, a deleted contact that it restores
+SELECT * FROM applied('Contract', '{"no": 32, "contact": 32, "address": {"street": "A"}}');
+SELECT * FROM applied('ContractFirst', '{"no": 32, "contact": 32, "name": "X", "address": {"street": "B"}}');
+SELECT * FROM applied('Delete', '{"no": 32}');
+SELECT * FROM applied('ContactFirst', '{"no": 32, "contact": 32, "address": {"street": "C"}}');
+SELECT * FROM contact('32');
+
+-- An entity's own list, of one that is new, and of one that is there
+SELECT * FROM applied('Self', '{"no": 40, "address": {"street": "A"}}');
+SELECT shown(attributes::text) AS contact FROM contact WHERE number = '40';
+SELECT * FROM applied('Self', '{"no": 40, "address": {"street": "A"}}');
+SELECT * FROM applied('Self', '{"no": 40, "address": {"street": "B"}}');
+SELECT shown(attributes::text) AS contact FROM contact WHERE number = '40';
+
+-- In a batch: what each event alone would do. Those that fail leave nothing.
+SELECT event, entity_slug, action, b.unique_identifiers, error ->> 'code' AS code FROM mapping, erp_apply_batch(document, 'Contract', ARRAY[
+    '{"no": 50, "contact": 50, "address": {"street": "A"}}', '{"no": 51, "contact": 50, "address": {"street": "A"}}',
+    '{"no": 51, "contact": 50, "address": {"street": "B"}}', '{"no": 52, "contact": 50, "address": 1}', '{"no": 52, "contact": 20, "address": {"street": "A"}}',
+    '{"no": 50, "contact": 50, "address": [{"street": "B"}, {"street": "C"}]}', '{"no": null, "contact": 50, "address": {"street": "X"}}']::jsonb[], 'continue') AS b;
+SELECT * FROM contact('50');
+SELECT links(no) FROM contract WHERE no IN ('50', '51') ORDER BY no;
+SELECT event, entity_slug, action FROM mapping, erp_apply_batch(document, 'ContactFirst', ARRAY[
+    '{"no": 53, "contact": 53, "address": {"street": "A"}}', '{"no": 53, "contact": 53, "addresses": {"_append": {"street": "B"}}}',
+    '{"no": 54, "contact": 53, "addresses": {"_append_unique": {"street": "C"}}, "address": {"street": "B"}}',
+    '{"no": 55, "contact": 53, "addresses": {"_set": []}, "address": {"street": "D"}}']::jsonb[]) AS b;
+SELECT * FROM contact('53');
+SELECT links(no) FROM contract WHERE no IN ('54', '55') ORDER BY no;
+
+-- What erp_simulate tells, and does not do
+SELECT entity_slug, action, shown(before::text) AS before, shown(after::text) AS after
+FROM mapping, erp_simulate(document, 'Contract', '{"no": 50, "contact": 20, "address": {"street": "sim"}}');
+SELECT entity_slug, action FROM mapping, erp_simulate(document, 'Contract', '{"no": 60, "contact": 60, "address": {"street": "sim"}}');
+SELECT entity_slug, action FROM mapping, erp_simulate(document, 'Contract', '{"no": 50, "contact": 50, "address": [{"street": "B"}, {"street": "C"}]}');
+SELECT count(*) FROM contact WHERE attributes::text LIKE '%sim%' OR number = '60';
+
+-- A purge takes the links to the contact's items out of other entities, and theirs alone.
+SELECT * FROM applied('Contract', '{"no": 70, "contact": 70, "address": {"street": "A"}}');
+SELECT * FROM applied('MoreUnique', '{"no": 70, "contact": 71, "address": {"street": "A", "city": "B"}}');
+SELECT links('70');
+SELECT * FROM applied('Purge', '{"no": 70}');
+SELECT links('70');
+SELECT * FROM applied('Purge', '{"no": 71}');
+SELECT links('70');
+-- And of an entity's own it takes nothing that others need.
+SELECT * FROM applied('Purge', '{"no": 40}');
+-- No link is left that leads to no entity.
+SELECT no FROM contract WHERE EXISTS (
+    SELECT FROM jsonb_path_query(attributes, '$.address."$relation_ref"[*].entity_id') AS i(id) WHERE NOT EXISTS (SELECT FROM contact AS c WHERE c.id = (i.id #>> '{}')::uuid));
+-- Links are found by the index on what rows link to.
+SELECT no FROM contract WHERE links @> jsonb_build_array(:'ten') ORDER BY no;
+
+-- A value that is a list of links already is data like any other.
+SELECT action FROM erp_apply(changed('{"entity_schema": "contract", "unique_ids": ["no"], "fields": [{"attribute": "no", "field": "no"}, {"attribute": "address", "field": "address"}]}'), 'Changed',
+    jsonb_build_object('no', 80, 'address', jsonb_build_object('$relation_ref', jsonb_build_array(jsonb_build_object('entity_id', :'ten', 'path', 'p', '_id', 'x')))));
+SELECT links('80');
+
 CALL forget('apply_refs');

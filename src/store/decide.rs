@@ -215,16 +215,17 @@ impl<'a> WorkingSet<'a> {
             },
         };
         self.add_patch(index, patch)?;
-        self.rename_as_merged(index, patch);
+        // What operations made of identifiers.
+        self.rename_as_merged(index, |name| patch.get(name).and_then(list_operation).is_some());
         Ok(is_changed)
     }
 
-    /// Identifiers that operations changed are what the attributes have come to.
-    fn rename_as_merged(&mut self, index: usize, patch: Object<'a>) {
+    /// Identifiers that have changed are what the attributes have come to.
+    fn rename_as_merged(&mut self, index: usize, has_changed: impl Fn(&str) -> bool) {
         let entity = &self.entities[index];
         let mut identifiers = entity.identifiers.clone();
         for (name, known) in self.types[entity.ty].identifiers.iter().zip(&mut identifiers) {
-            if patch.get(name).and_then(list_operation).is_some() {
+            if has_changed(name) {
                 let value = entity.attributes.and_then(|attributes| attributes.get(name));
                 *known = value.and_then(|value| identifier_text(value, self.arena()));
             }
@@ -371,6 +372,8 @@ impl<'a> WorkingSet<'a> {
                 self.entities[to].attributes = Some(self.keep(&merged)?);
             }
             self.add_patch(to, patch)?;
+            // A list with a `_type` may identify.
+            self.rename_as_merged(to, |name| name == value.attribute);
             self.entities[to].write = true;
             if !outcomes.iter().any(|outcome| outcome.entity == to) {
                 let identifiers = link.target.identifiers.clone();

@@ -275,4 +275,17 @@ SELECT action FROM erp_apply(changed('{"entity_schema": "contract", "unique_ids"
     jsonb_build_object('no', 80, 'address', jsonb_build_object('$relation_ref', jsonb_build_array(jsonb_build_object('entity_id', :'ten', 'path', 'p', '_id', 'x')))));
 SELECT links('80');
 
+-- A list that identifies as well: whoever gets another address is found by it, in a batch too.
+CREATE TABLE typed AS SELECT $$ {"version": "2.0", "mapping": {"events": {"Sync": {"entities": [
+    {"entity_schema": "letter", "unique_ids": ["no"], "enabled": "$exists(letter)", "fields": [{"attribute": "no", "field": "letter"},
+        {"attribute": "to", "relation_refs": {"items": [{"entity_schema": "person", "unique_ids": [{"attribute": "no", "field": "person"}], "path": "email",
+            "value": {"attribute": "email", "field": "mail"}}]}}]},
+    {"entity_schema": "person", "unique_ids": ["email"], "enabled": "$not($exists(letter))", "fields": [
+        {"attribute": "email", "field": "mail", "_type": "email"}, {"attribute": "no", "field": "no"}, {"attribute": "name", "field": "name"}]}
+]}}}} $$::jsonb AS document;
+SELECT count(*) AS statements FROM typed, erp_prepare(document);
+SELECT event, entity_slug, action, b.unique_identifiers FROM typed, erp_apply_batch(document, 'Sync', ARRAY[
+    '{"mail": "a@x", "no": 1}', '{"letter": 1, "person": 1, "mail": {"email": "b@x"}}', '{"mail": "b@x", "name": "Ben"}', '{"mail": "a@x", "name": "Ann"}']::jsonb[]) AS b;
+SELECT attributes - 'email' AS attributes, email FROM person ORDER BY email;
+
 CALL forget('apply_refs');

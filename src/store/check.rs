@@ -221,7 +221,7 @@ pub fn place_of_list(ty: &EntityType, attribute: &str) -> Option<Refused> {
         _ if ty.layout.is_managed => None,
         None if ty.layout.attributes.is_none() => Some(Refused::Unbound),
         Some(column) if column.is_generated => Some(Refused::Generated),
-        Some(column) if column.kind != Kind::Jsonb => Some(Refused::NoJsonb),
+        Some(column) if column.kind != Kind::Jsonb => Some(Refused::NoList),
         _ => None,
     }
 }

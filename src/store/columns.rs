@@ -12,6 +12,8 @@ pub enum Refused {
     Generated,
     /// A relation, to a column that is no jsonb.
     NoJsonb,
+    /// A list whose items are linked to, to a column that is no jsonb.
+    NoList,
     /// To a foreign key, what is no relation.
     NoRelation,
     /// To a foreign key, a relation that appends.
@@ -36,9 +38,8 @@ impl Refused {
         match self {
             Refused::Unbound => "the table has no column for it",
             Refused::Generated => "its column is generated and cannot be written",
-            Refused::NoJsonb => {
-                "links to entities need a jsonb column, or a relation a foreign key"
-            }
+            Refused::NoJsonb => "links need a jsonb column, or a relation to one a foreign key",
+            Refused::NoList => "a list whose items are linked to needs a jsonb column",
             Refused::NoRelation => "its column is a foreign key, which only a relation can set",
             Refused::Appended => "its column is a foreign key, to which nothing can be appended",
             Refused::Tagged => "its column is a foreign key, which keeps no \"_tags\"",
@@ -49,7 +50,7 @@ impl Refused {
 
     pub fn hint(self) -> &'static str {
         match self {
-            Refused::Unbound => {
+            Refused::Unbound | Refused::NoList => {
                 "Add a column of that name, or register the table with columns => '{\"attribute\": \
                  \"column\"}' or with attributes_column => 'a jsonb column'."
             }

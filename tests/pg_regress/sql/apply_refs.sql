@@ -289,3 +289,54 @@ SELECT event, entity_slug, action, b.unique_identifiers FROM typed, erp_apply_ba
 SELECT attributes - 'email' AS attributes, email FROM person ORDER BY email;
 
 CALL forget('apply_refs');
+
+-- Tables of a user's own
+\getenv tests PG_ABS_SRCDIR
+\set crm :tests /../crm.sql
+\set ECHO none
+\i :crm
+\set ECHO all
+SET search_path = crm, public;
+ALTER TABLE customers ALTER name DROP NOT NULL, ADD is_stub boolean NOT NULL DEFAULT false, ADD sites jsonb;
+SELECT erp_register_entity('customer', 'customers', ARRAY['customer_no'], attributes_column => 'data', deleted_at_column => 'deleted_at', stub_column => 'is_stub', updated_at_column => 'updated_at');
+ALTER TABLE contracts ADD links jsonb;
+CREATE UNIQUE INDEX ON contracts (contract_no);
+SELECT erp_register_entity('contract', 'contracts', ARRAY['contract_no'], attributes_column => 'links', deleted_at_column => 'deleted_at');
+CREATE FUNCTION refs(slug text, key text, target text, identifier text, list text, operation text DEFAULT '_append') RETURNS jsonb LANGUAGE sql
+    RETURN changed(jsonb_build_object('entity_schema', slug, 'unique_ids', jsonb_build_array(key), 'fields', jsonb_build_array(
+        jsonb_build_object('attribute', key, 'field', 'no'), jsonb_build_object('attribute', 'place', 'relation_refs', jsonb_build_object('items', jsonb_build_array(
+            jsonb_build_object('entity_schema', target, 'unique_ids', jsonb_build_array(jsonb_build_object('attribute', identifier, 'field', 'target')), 'path', list,
+                'value', jsonb_build_object('attribute', list, 'operation', operation, 'field', 'item'))))))));
+CREATE FUNCTION shown(value text) RETURNS text LANGUAGE sql STABLE
+    RETURN readable(regexp_replace(value, '"_id": "[0-9a-f]{8}-[0-9a-f-]{27}"', '"_id": "…"', 'g'));
+INSERT INTO customers (customer_no) VALUES ('C-1');
+-- In the jsonb column for the rest, in a jsonb column of its own
+SELECT entity_slug, entity_id, action FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'addresses'), 'Changed', '{"no": "K-1", "target": "C-1", "item": {"street": "A"}}') AS a WHERE entity_slug = 'customer';
+SELECT entity_slug, action FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'addresses'), 'Changed', '{"no": "K-1", "target": "C-1", "item": {"street": "A"}}');
+SELECT entity_slug, action FROM erp_apply(refs('contract', 'contract_no', 'customer', '_id', 'sites'), 'Changed', '{"no": "K-2", "target": 1, "item": {"street": "A"}}');
+SELECT shown(data::text) AS data, shown(sites::text) AS sites FROM customers;
+SELECT contract_no, shown(links::text) AS links FROM contracts ORDER BY contract_no;
+SELECT (links #> '{place,$relation_ref,0,_id}') = (data #> '{addresses,0,_id}') AS leads_there FROM contracts, customers WHERE contract_no = 'K-1';
+-- A stub, which stays one; a deleted one
+SELECT entity_slug, action FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'addresses'), 'Changed', '{"no": "K-3", "target": "C-2", "item": {"street": "A"}}');
+SELECT entity_slug, action FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'addresses'), 'Changed', '{"no": "K-3", "target": "C-2", "item": {"street": "B"}}');
+UPDATE customers SET deleted_at = now() WHERE customer_no = 'C-1';
+SELECT entity_slug, action FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'addresses'), 'Changed', '{"no": "K-1", "target": "C-1", "item": {"street": "B"}}');
+SELECT id, shown(data::text) AS data, is_stub, deleted_at IS NOT NULL AS is_deleted FROM customers ORDER BY id;
+SELECT links #>> '{place,$relation_ref,0,entity_id}' AS id FROM contracts WHERE contract_no = 'K-3';
+-- What the table cannot keep: the links, the list
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'birthday'), 'Changed', '{"no": "K-4", "target": "C-1", "item": {"street": "A"}}') $$);
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'birthday', '_set'), 'Changed', '{"no": "K-4", "target": "C-1", "item": {"street": "A"}}') $$);
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'name', '_set'), 'Changed', '{"no": "K-4", "target": "C-1", "item": {"street": "A"}}') $$);
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('contract', 'contract_no', 'customer', 'customer_no', 'tags', '_set'), 'Changed', '{"no": "K-4", "target": "C-1", "item": {"street": "A"}}') $$);
+SELECT erp_register_entity('meter', 'meters', ARRAY['meter_no'], relations => '{"contract": {"column": "contract_id", "entity_schema": "contract"}}');
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('meter', 'meter_no', 'customer', 'customer_no', 'addresses'), 'Changed', '{"no": "M-1", "target": "C-1", "item": {"street": "A"}}') $$);
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('contract', 'contract_no', 'meter', 'meter_no', 'places'), 'Changed', '{"no": "K-4", "target": "M-1", "item": {"street": "A"}}') $$);
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(refs('contract', 'contract_no', 'meter', 'meter_no', 'contract', '_set'), 'Changed', '{"no": "K-4", "target": "M-1", "item": {"street": "A"}}') $$);
+TABLE meters;
+-- A batch
+SELECT event, entity_slug, action FROM erp_apply_batch(refs('contract', 'contract_no', 'customer', 'customer_no', 'addresses'), 'Changed', ARRAY[
+    '{"no": "K-5", "target": "C-5", "item": {"street": "A"}}', '{"no": "K-6", "target": "C-5", "item": {"street": "B"}}', '{"no": "K-5", "target": "C-5", "item": {"street": "B"}}']::jsonb[]);
+SELECT shown(data::text) AS data, is_stub FROM customers WHERE customer_no = 'C-5';
+SELECT contract_no, (links #> '{place,$relation_ref,0,_id}') = (data #> '{addresses,1,_id}') AS leads_there FROM contracts, customers WHERE contract_no > 'K-4' AND customer_no = 'C-5' ORDER BY 1;
+CALL forget('crm');

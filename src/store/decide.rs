@@ -64,6 +64,9 @@ impl<'a> WorkingSet<'a> {
             let identifiers = update.update.unique_identifiers.clone();
             outcomes.push(Outcome { entity, action, identifiers });
         }
+        if request.updates.len() > 1 {
+            self.settle_identifiers(&outcomes);
+        }
         for stub in &stubs {
             self.entities[stub.entity].write = true;
         }
@@ -218,6 +221,15 @@ impl<'a> WorkingSet<'a> {
         // What operations made of identifiers.
         self.rename_as_merged(index, |name| patch.get(name).and_then(list_operation).is_some());
         Ok(is_changed)
+    }
+
+    /// Where an event says an identifier twice, once by an operation, the last one counts.
+    fn settle_identifiers(&mut self, outcomes: &[Outcome<'a>]) {
+        for outcome in outcomes {
+            if self.entities[outcome.entity].is_upserted {
+                self.rename_as_merged(outcome.entity, |_| true);
+            }
+        }
     }
 
     /// Identifiers that have changed are what the attributes have come to.

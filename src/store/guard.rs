@@ -155,7 +155,8 @@ impl<'a> WorkingSet<'a> {
     }
 
     /// How an entity is written. A row that is upserted has the key already, and gives up no key
-    /// by which others are upserted: those are written by id, first.
+    /// by which others are upserted, or stubs are known if it is one: those are written by id,
+    /// first.
     pub fn way(&self, entity: &Entity<'a>) -> Way<'a> {
         let ty = &self.types[entity.ty];
         let Some((via, key)) = entity.via else { return Way::ById };
@@ -180,10 +181,11 @@ impl<'a> WorkingSet<'a> {
         }
         let was = |set| self.key(entity.ty, set, &entity.row_identifiers);
         let keeps = |set| was(set).is_none() || was(set) == will_be(set);
+        let is_guarded = |set: &usize| is_unique(set) || entity.was_stub;
         let is_upserted = is_unique(&via)
             && !ty.is_written_by_id
             && was(via) == Some(key)
-            && unique_sets().all(keeps);
+            && (0..ty.key_sets.len()).filter(is_guarded).all(keeps);
         if is_upserted { Way::ByKey(via, key) } else { Way::ById }
     }
 

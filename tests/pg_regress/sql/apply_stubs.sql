@@ -72,4 +72,12 @@ UPDATE contact SET deleted_at = now(), attributes = attributes || '{"note": "min
 SELECT action FROM erp_apply(contact_mapping(), 'Changed', '{"number": 9, "email": "g@x.de"}');
 SELECT attributes, stub, deleted_at FROM contact WHERE email = 'g@x.de';
 
+-- A stub that has two keys, and gives one up when it is completed: who is linked to by that key is somebody else.
+INSERT INTO contact (id, attributes, stub) VALUES (gen_random_uuid(), '{"number": 10, "email": "h@x.de"}', true);
+SELECT entity_slug, action, unique_identifiers FROM erp_apply(jsonb_set(contact_mapping(), '{mapping,events,Changed,entities}',
+    (contract(10, '{"email": "h@x.de"}') #> '{mapping,events,Changed,entities}') || (contact_mapping() #> '{mapping,events,Changed,entities}')),
+    'Changed', '{"number": 10, "email": "i@x.de"}');
+SELECT * FROM contacts WHERE attributes @> '{"number": 10}' OR attributes @> '{"email": "h@x.de"}';
+SELECT readable(attributes -> 'contacts') AS contacts FROM contract WHERE number = '10';
+
 CALL forget('apply_stubs');

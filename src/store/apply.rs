@@ -17,7 +17,7 @@ use super::entity::{Action, Outcome};
 use super::guard::{Lock, link_locks, link_locks_of_batch};
 use super::remove::remove;
 use super::request::{Request, Types, request};
-use super::resolve::{check_linked, check_unseen, lock_ref_targets, resolve};
+use super::resolve::{check_linked, check_unseen, lock_lists, resolve};
 use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
@@ -258,10 +258,12 @@ impl<'a> Chunk<'a> {
             asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
         let mut held = BTreeMap::new();
         hold(&mut held, link_locks(types, &requests))?;
-        lock_ref_targets(types, &requests, self.arena)?;
+        let mut locked = HashSet::new();
         loop {
             let mut decided = self.decide(types, asked)?;
-            if hold(&mut held, decided.entities.locks())? {
+            if hold(&mut held, decided.entities.locks())?
+                || lock_lists(&decided.entities, &mut locked, self.arena)?
+            {
                 continue;
             }
             check_unseen(&decided.entities, self.arena)?;

@@ -387,6 +387,7 @@ impl<'a> WorkingSet<'a> {
             // A list with a `_type` may identify.
             self.rename_as_merged(to, |name| name == value.attribute);
             self.entities[to].write = true;
+            self.entities[to].has_items = true;
             if !outcomes.iter().any(|outcome| outcome.entity == to) {
                 let identifiers = link.target.identifiers.clone();
                 outcomes.push(Outcome { entity: to, action: Action::Updated, identifiers });

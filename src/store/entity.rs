@@ -35,6 +35,8 @@ pub struct Entity<'a> {
     /// Whether an update is about it: a stub is completed, what is deleted restored. What only
     /// gets items that are linked to stays as it is.
     pub is_upserted: bool,
+    /// Whether its lists get items that are linked to, decided on the lists as they were.
+    pub has_items: bool,
     /// Whether its row is to be locked, and written if it changes.
     pub write: bool,
     /// Whether an event changes it.
@@ -93,6 +95,7 @@ impl<'a> Entity<'a> {
             links: Vec::new(),
             removal: None,
             is_upserted: false,
+            has_items: false,
             write: false,
             is_changed: false,
             epoch: 0,

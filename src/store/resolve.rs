@@ -8,11 +8,13 @@ use erp_engine::jsonb::Value;
 use hashbrown::HashSet;
 
 use super::Key;
+use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::guard::Unguarded;
-use super::request::{BY_ID, Request, ScopeRequest, Types, Update};
+use super::request::{BY_ID, Request, ScopeRequest, Types};
 use super::statements::Find;
 use super::working_set::WorkingSet;
+use super::write::order;
 use crate::error::Failure;
 use crate::pg::array;
 use crate::pg::lock::Group;
@@ -53,32 +55,27 @@ pub fn resolve<'a>(
     })
 }
 
-/// Locks the entities whose lists the requests change items of, and link to: what is decided is
-/// decided on the lists as they are then.
-pub fn lock_ref_targets<'a>(
-    types: &Types<'a>,
-    requests: &[&Request<'a>],
+/// Locks the rows of the entities whose lists get items that are linked to, tables in the order
+/// in which they are written. Whether there was any that was not `locked`: then the lists may no
+/// longer be what was decided on.
+pub fn lock_lists<'a>(
+    entities: &WorkingSet<'a>,
+    locked: &mut HashSet<(usize, &'a str)>,
     arena: &'a Bump,
-) -> Result<(), Failure> {
-    let mut keys = Keys::new();
-    for link in requests.iter().flat_map(|request| &request.updates).flat_map(Update::ref_targets) {
-        keys.entry((link.ty, link.set)).or_default().insert(link.key);
-    }
-    for ((ty, set), keys) in keys {
-        let (ty, keys) = (&types.all[ty], keys.into_iter().collect::<Vec<Key<'a>>>());
-        let ids: Vec<&str> = match set {
-            BY_ID => keys.iter().filter_map(|key| ty.layout.canonical_id(key[0], arena)).collect(),
-            set => find_by_key(ty, set, Find::Entities, &keys, Access::Write, arena)?
-                .into_iter()
-                .map(|row| row.id)
-                .collect(),
-        };
+) -> Result<bool, Failure> {
+    let mut is_any = false;
+    for ty in order(entities) {
+        let of_table = |entity: &&Entity<'a>| entity.ty == ty && entity.has_items && !entity.is_new;
+        let ids = entities.entities.iter().filter(of_table).map(|entity| entity.id);
+        let ids: Vec<&str> = ids.filter(|id| locked.insert((ty, id))).collect();
         if !ids.is_empty() {
-            let argument = ty.layout.ids(arena, ids.iter().copied());
-            ty.lock_by_id()?.execute(&[argument], Access::Write)?;
+            let bound = &entities.types[ty];
+            let argument = bound.layout.ids(arena, ids.iter().copied());
+            bound.lock_by_id()?.execute(&[argument], Access::Write)?;
+            is_any = true;
         }
     }
-    Ok(())
+    Ok(is_any)
 }
 
 /// In a transaction that keeps one snapshot, an entity may have appeared since: under a key that

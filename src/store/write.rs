@@ -308,6 +308,10 @@ impl<'t, 'a> Table<'t, 'a> {
                 continue;
             };
             if *id != entity(row).id {
+                // Its lists are not what the items were added to.
+                if entity(row).has_items {
+                    return Err(Stop::Restart);
+                }
                 written.ids.insert(row.index, id);
             }
             if uuid(id) == proposed {

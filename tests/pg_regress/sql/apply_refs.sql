@@ -339,4 +339,7 @@ SELECT event, entity_slug, action FROM erp_apply_batch(refs('contract', 'contrac
     '{"no": "K-5", "target": "C-5", "item": {"street": "A"}}', '{"no": "K-6", "target": "C-5", "item": {"street": "B"}}', '{"no": "K-5", "target": "C-5", "item": {"street": "B"}}']::jsonb[]);
 SELECT shown(data::text) AS data, is_stub FROM customers WHERE customer_no = 'C-5';
 SELECT contract_no, (links #> '{place,$relation_ref,0,_id}') = (data #> '{addresses,1,_id}') AS leads_there FROM contracts, customers WHERE contract_no > 'K-4' AND customer_no = 'C-5' ORDER BY 1;
+-- A purge leaves the links to the customer's items: they name no entity type, and other types have the same ids.
+SELECT action FROM erp_apply(changed('{"entity_schema": "customer", "unique_ids": ["customer_no"], "mode": "purge", "fields": [{"attribute": "customer_no", "field": "no"}]}'), 'Changed', '{"no": "C-5"}');
+SELECT contract_no, shown((links -> 'place')::text) AS place FROM contracts WHERE contract_no > 'K-4' ORDER BY 1;
 CALL forget('crm');

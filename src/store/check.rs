@@ -169,6 +169,9 @@ fn of_field(field: &Field, ty: &EntityType) -> Result<Vec<Problem>, Failure> {
         _ if ty.layout.is_managed => None,
         (None, _) if !has_place => Some(Refused::Unbound),
         (Some(column), _) if column.is_generated => Some(Refused::Generated),
+        (Some(column), FieldValue::Source(_)) if is_typed_elsewhere(column, field) => {
+            Some(Refused::Typed)
+        }
         (Some(Column { kind: Kind::Reference(to), .. }), FieldValue::Relations(relations)) => {
             reference(to, relations)
         }
@@ -193,6 +196,11 @@ fn of_field(field: &Field, ty: &EntityType) -> Result<Vec<Problem>, Failure> {
         }
     }
     Ok(problems)
+}
+
+/// Whether the field is stored in the form of a type, for which its column has no place.
+pub fn is_typed_elsewhere(column: &Column, field: &Field) -> bool {
+    field.value_type.is_some() && column.kind != Kind::Jsonb
 }
 
 fn reference(to: &str, relations: &Relations) -> Option<Refused> {

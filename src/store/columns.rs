@@ -14,6 +14,8 @@ pub enum Refused {
     NoJsonb,
     /// A list whose items are linked to, to a column that is no jsonb.
     NoList,
+    /// What is stored in the form of a type, to a column that is no jsonb.
+    Typed,
     /// To a foreign key, what is no relation.
     NoRelation,
     /// To a foreign key, a relation that appends.
@@ -29,6 +31,7 @@ impl Refused {
         match self {
             Refused::Unbound => "ATTRIBUTE_UNBOUND",
             Refused::Generated => "ATTRIBUTE_GENERATED",
+            Refused::Typed => "TYPE_UNSUPPORTED",
             _ => "RELATION_UNSUPPORTED",
         }
     }
@@ -40,6 +43,9 @@ impl Refused {
             Refused::Generated => "its column is generated and cannot be written",
             Refused::NoJsonb => "links need a jsonb column, or a relation to one a foreign key",
             Refused::NoList => "a list whose items are linked to needs a jsonb column",
+            Refused::Typed => {
+                "what has a \"_type\" is stored as a list, which needs a jsonb column"
+            }
             Refused::NoRelation => "its column is a foreign key, which only a relation can set",
             Refused::Appended => "its column is a foreign key, to which nothing can be appended",
             Refused::Tagged => "its column is a foreign key, which keeps no \"_tags\"",
@@ -50,7 +56,7 @@ impl Refused {
 
     pub fn hint(self) -> &'static str {
         match self {
-            Refused::Unbound | Refused::NoList => {
+            Refused::Unbound | Refused::NoList | Refused::Typed => {
                 "Add a column of that name, or register the table with columns => '{\"attribute\": \
                  \"column\"}' or with attributes_column => 'a jsonb column'."
             }

@@ -12,7 +12,7 @@ use erp_engine::merge::{list_operation, relation_items};
 use hashbrown::HashMap;
 
 use super::Key;
-use super::check::place_of_list;
+use super::check::{is_typed_elsewhere, place_of_list};
 use super::columns::Refused;
 use super::entity_type::{EntityType, Purpose};
 use super::layout::{Column, Kind};
@@ -276,6 +276,9 @@ fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), Error
         let refused = match (ty.layout.column(name), attribute) {
             (None, _) => place_of_rest(ty),
             (Some(column), _) if column.is_generated => Some(Refused::Generated),
+            (Some(column), Attribute::Value(_)) if is_typed(column, update.entity) => {
+                Some(Refused::Typed)
+            }
             (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Relation(relation)) => {
                 reference(to, relation)
             }
@@ -310,6 +313,11 @@ fn check_lists(
         }
     }
     Ok(())
+}
+
+fn is_typed(column: &Column, entity: &Entity) -> bool {
+    let mut fields = entity.fields.iter().filter(|field| field.attribute == column.attribute);
+    fields.any(|field| is_typed_elsewhere(column, field))
 }
 
 fn place_of_rest(ty: &EntityType) -> Option<Refused> {
@@ -390,6 +398,10 @@ fn link<'a>(
     let (ty, set) =
         types.key_set(target.schema, &names_of(&target.identifiers), Purpose::Relations)?;
     let bound = types.all[ty].clone();
+    let mut typed = target.types.iter().filter_map(|(name, _)| bound.layout.column(name));
+    if let Some(column) = typed.find(|column| column.kind != Kind::Jsonb) {
+        return Err(Refused::Typed.error(&bound, &column.attribute).into());
+    }
     let key = key_of(&bound, set, &target.identifiers, arena)?;
     Ok(Link { ty, set, key, target })
 }

@@ -173,4 +173,10 @@ SELECT customer_no, emails, data FROM customers;
 SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(customer('{"attribute": "birthday", "field": "mail", "_type": "email"}'), 'Changed', '{"no": 2, "mail": "a@x"}') $$);
 SELECT state, message, hint FROM failure($$ SELECT * FROM erp_apply(customer('{"attribute": "email", "field": "mail", "_type": "email"}'), 'Changed', '{"no": 2, "mail": "a@x"}') $$);
 SELECT customer_no, email FROM customers ORDER BY 1;
+-- Nor as an identifier, of the entity or of what it links to; erp_validate tells.
+SELECT state, message FROM failure($$ SELECT * FROM erp_apply(changed('{"entity_schema": "customer", "unique_ids": ["email"],
+    "fields": [{"attribute": "email", "field": "mail", "_type": "email"}]}'), 'Changed', '{"mail": "a@x"}') $$);
+SELECT state, message FROM failure($$ SELECT * FROM erp_apply(customer('{"attribute": "friend", "relations": {"items": [
+    {"entity_schema": "customer", "unique_ids": [{"attribute": "email", "field": "mail", "_type": "email"}]}]}}'), 'Changed', '{"no": 2, "mail": "a@x"}') $$);
+SELECT severity, code, message FROM erp_validate(customer('{"attribute": "email", "field": "mail", "_type": "email"}'));
 CALL forget('crm');

@@ -90,11 +90,23 @@ impl<'a> Registered<'_, 'a> {
         for row in found.iter() {
             let id = self.ty.layout.id(&row, 1, self.arena)?;
             let attributes = row.jsonb(2, self.arena)?.and_then(Value::as_object);
-            if let (Some(id), Some(attributes)) = (id, attributes) {
+            let attributes = attributes.ok_or_else(|| self.no_object())?;
+            if let Some(id) = id {
                 locked.insert(id, (attributes, row.bool(3)));
             }
         }
         Ok(locked)
+    }
+
+    /// The error of a row whose other attributes are no object: nothing can be merged into it.
+    fn no_object(&self) -> Error {
+        let column = self.ty.layout.attributes.as_deref().unwrap_or_default();
+        let message = format!(
+            "{}: the attributes_column {column} of an entity holds something that is no object",
+            self.ty.slug
+        );
+        Error::new(Code::AttributeTypeMismatch, message)
+            .hint("Make it an object, or NULL, in every row.")
     }
 
     /// A row could not be locked: it is gone, or a policy keeps this role from changing it.

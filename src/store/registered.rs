@@ -6,14 +6,14 @@
 //! tried again.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::identifier::key;
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::merge::{merge, relation_items, relink};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use pgrx::pg_sys::Datum;
 
 use super::apply::Stop;
@@ -46,6 +46,11 @@ struct Row<'a> {
 impl<'a> Registered<'_, 'a> {
     fn entity(&self, index: usize) -> &Entity<'a> {
         &self.entities.entities[index]
+    }
+
+    /// Whether a foreign key of the row is to lead to a row of the same table that is new.
+    pub fn needs_new(&self, index: usize) -> bool {
+        self.has_self_reference() && self.new_above(index).next().is_some()
     }
 
     /// Updates the entities that are there.
@@ -176,10 +181,20 @@ impl<'a> Registered<'_, 'a> {
             let id = written.id(self.entities, index);
             new.push(self.row(index, id, attributes, None)?);
         }
-        let mut new: Vec<(Shape, Vec<Row<'a>>)> = by_shape(new).into_iter().collect();
-        // A row may refer to another of its table, which the statement before has to have made.
-        new.sort_by_key(|(shape, _)| shape.columns.iter().any(|at| self.is_reference(*at)));
-        for (shape, rows) in new {
+        // A row may refer to another of its table, which a statement before has to have made.
+        let refers =
+            |row: &Row<'_>| row.shape.columns.iter().any(|column| self.is_reference(*column));
+        let shapes: BTreeSet<&Shape> =
+            new.iter().filter(|row| refers(row)).map(|row| &row.shape).collect();
+        // One statement may even close a circle.
+        let generations = if shapes.len() > 1 { self.generations(&new) } else { HashMap::new() };
+        let mut by_generation: BTreeMap<usize, Vec<Row<'a>>> = BTreeMap::new();
+        for row in new {
+            let generation = generations.get(&row.index).copied();
+            let generation = generation.unwrap_or_else(|| usize::from(refers(&row)));
+            by_generation.entry(generation).or_default().push(row);
+        }
+        for (shape, rows) in by_generation.into_values().flat_map(by_shape) {
             let stubs = rows.iter().map(|row| self.entity(row.index).stub);
             let stubs = array::of_bool(self.arena, stubs);
             let arguments = [self.ids(&rows), self.columns(&rows), stubs, self.now];
@@ -190,6 +205,38 @@ impl<'a> Registered<'_, 'a> {
             written.created.extend(rows.iter().map(|row| row.index));
         }
         Ok(())
+    }
+
+    /// How many new rows of the same table stand above each; of a circle, one is taken to be first.
+    fn generations(&self, rows: &[Row<'a>]) -> HashMap<usize, usize> {
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        let mut begun: HashSet<usize> = HashSet::new();
+        for row in rows {
+            let mut path = if begun.insert(row.index) { vec![row.index] } else { continue };
+            while let Some(index) = path.last().copied() {
+                if let Some(above) = self.new_above(index).find(|above| begun.insert(*above)) {
+                    path.push(above);
+                    continue;
+                }
+                let highest = self.new_above(index).filter_map(|above| known.get(&above)).max();
+                known.insert(index, highest.map_or(0, |highest| highest + 1));
+                path.pop();
+            }
+        }
+        known
+    }
+
+    /// The new entities of the same table that an entity links to.
+    fn new_above(&self, index: usize) -> impl Iterator<Item = usize> {
+        let is_above = move |to: &usize| {
+            let to = self.entity(*to);
+            to.is_new && to.ty == self.entity(index).ty
+        };
+        self.entity(index).links.iter().copied().filter(is_above)
+    }
+
+    fn has_self_reference(&self) -> bool {
+        (0..self.ty.layout.columns.len()).any(|column| self.is_reference(column))
     }
 
     fn is_reference(&self, column: usize) -> bool {

@@ -71,8 +71,10 @@ pub fn write<'a>(
         }
         if !table.ty.layout.is_managed {
             let registered = Registered { entities, ty: table.ty, now, arena };
-            registered.update(by_id, &mut written)?;
+            let (after, before) = by_id.into_iter().partition(|index| registered.needs_new(*index));
+            registered.update(before, &mut written)?;
             registered.insert(new, &mut written)?;
+            registered.update(after, &mut written)?;
             table.delete(&mut written)?;
             continue;
         }

@@ -367,9 +367,8 @@ pub fn assign_ids<'a>(
             let count = Datum::from(by_default.len() as i64);
             let rows = ty.next_ids()?.execute(&[count], Access::Write)?;
             for (index, row) in by_default.into_iter().zip(rows.iter()) {
-                if let Some(id) = row.text(1, arena)? {
-                    written.ids.insert(index, id);
-                }
+                let id = row.text(1, arena)?.ok_or_else(|| no_id(ty))?;
+                written.ids.insert(index, id);
             }
         }
     }
@@ -391,4 +390,11 @@ fn as_written<'a>(
         *id = row.text(1, arena)?.unwrap_or(id);
     }
     Ok(given)
+}
+
+/// The error of a default that is null.
+fn no_id(ty: &EntityType) -> Error {
+    let message = format!("{}: the default of {} gives no id", ty.slug, ty.layout.id);
+    Error::new(Code::MissingUniqueIdentifiers, message)
+        .hint("Map the id, or give the column a default that is never null.")
 }

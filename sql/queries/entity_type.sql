@@ -13,6 +13,7 @@ SELECT c.oid,
                            SELECT FROM pg_catalog.pg_index AS i
                            WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid
                              AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                             AND i.indexprs IS NULL
                              AND (SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attname::pg_catalog.text)
                                   FROM pg_catalog.pg_attribute AS a
                                   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid

@@ -148,6 +148,10 @@ fn one_scope<'a>(
         }
         ScopeRequest::Related { anchor } => {
             let Some(anchor) = entities.find(anchor)? else { return Ok(Vec::new()) };
+            // What is not written yet has no id that others could name.
+            if look == Look::Read && entities.entities[anchor].is_new {
+                return Ok(Vec::new());
+            }
             let slug = &entities.types[entities.entities[anchor].ty].slug;
             let anchor_id = written.id(entities, anchor);
             let listed = listed(entities, anchor, ty, arena);

@@ -202,25 +202,46 @@ impl Layout {
     /// Whether the row `t` links to the entity whose id is the text `id`: by a relation in jsonb
     /// or, if `target` names its type, by a foreign key.
     pub fn links_to(&self, id: &str, target: Option<&str>) -> String {
-        let contains = |ids: String| {
-            format!("{ids} OPERATOR(pg_catalog.@>) pg_catalog.jsonb_build_array({id})")
-        };
+        let contains =
+            |ids: &str| format!("{ids} OPERATOR(pg_catalog.@>) pg_catalog.jsonb_build_array({id})");
         if self.is_managed {
-            return contains("t.links".into());
+            return contains("t.links");
         }
+        let refers = |column: &Column| {
+            format!("t.{} OPERATOR(pg_catalog.=) {id}::{}", column.name, column.ty)
+        };
+        self.links(target, &contains, &refers)
+    }
+
+    /// As [`Layout::links_to`], to one of the ids in the array of texts `ids`; of a registered
+    /// table, whose links no index finds: each row is looked at once, however many ids there are.
+    pub fn links_to_any(&self, ids: &str, target: Option<&str>) -> String {
+        let has_any = |links: &str| format!("{links} OPERATOR(pg_catalog.?|) {ids}");
+        let refers = |column: &Column| {
+            format!("t.{} OPERATOR(pg_catalog.=) ANY ({ids}::{}[])", column.name, column.ty)
+        };
+        self.links(target, &has_any, &refers)
+    }
+
+    /// Whether a link of a registered table's row is one that is asked for: among ids in jsonb, or
+    /// in a foreign key to `target`.
+    fn links(
+        &self,
+        target: Option<&str>,
+        among: &dyn Fn(&str) -> String,
+        refers: &dyn Fn(&Column) -> String,
+    ) -> String {
         let path = |column: &str, path: &str| {
             let of = |key: &str| {
                 let path = format!("{path}.\"{key}\"[*].entity_id");
-                contains(format!("pg_catalog.jsonb_path_query_array(t.{column}, '{path}')"))
+                among(&format!("pg_catalog.jsonb_path_query_array(t.{column}, '{path}')"))
             };
             format!("{} OR {}", of("$relation"), of("$relation_ref"))
         };
         let rest = self.attributes.iter().map(|name| path(name, "$.*"));
         let columns = self.columns.iter().filter_map(|column| match &column.kind {
             Kind::Jsonb => Some(path(&column.name, "$")),
-            Kind::Reference(to) if Some(to.as_str()) == target => {
-                Some(format!("t.{} OPERATOR(pg_catalog.=) {id}::{}", column.name, column.ty))
-            }
+            Kind::Reference(to) if Some(to.as_str()) == target => Some(refers(column)),
             _ => None,
         });
         let all: Vec<String> = rest.chain(columns).collect();

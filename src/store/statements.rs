@@ -397,11 +397,17 @@ impl EntityType {
             &types,
             &[id],
             Planning::ByAnyIndex,
-            || {
-                self.fill(
-                    include_str!("../../sql/queries/find_linking.sql"),
-                    &[("{links_to}", self.layout.links_to("k.id", target))],
-                )
+            || match self.layout.is_managed {
+                true => {
+                    let links = self.layout.links_to("k.id", target);
+                    let template = include_str!("../../sql/queries/find_linking.sql");
+                    self.fill(template, &[("{links_to}", links)])
+                }
+                false => {
+                    let links = self.layout.links_to_any("$1", target);
+                    let template = include_str!("../../sql/queries/scan_linking.sql");
+                    self.fill(template, &[("{links_to}", links)])
+                }
             },
         )
     }

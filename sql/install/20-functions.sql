@@ -98,6 +98,13 @@ CREATE FUNCTION erp._relink(attributes jsonb, ids jsonb) RETURNS jsonb
 COMMENT ON FUNCTION erp._relink(jsonb, jsonb) IS
 'Private: attributes with the entity ids of relations replaced as ids maps them';
 
+CREATE FUNCTION erp._links(value jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+    RETURN jsonb_path_query_array(value, '$.**{0 to 1}."$relation"[*].entity_id')
+           || jsonb_path_query_array(value, '$.**{0 to 1}."$relation_ref"[*].entity_id');
+COMMENT ON FUNCTION erp._links(jsonb) IS
+'The ids that relations in attributes, or in one attribute, name. For an index of a registered table: CREATE INDEX ON … USING gin (erp._links(column))';
+
 CREATE FUNCTION erp._unlink(attributes jsonb, slug text, ids jsonb, refs boolean) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'erp_unlink';

@@ -58,6 +58,7 @@ pub fn in_system_path<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) -> 
     unsafe {
         let level = attempt(|| raw::NewGUCNestLevel())?;
         set_for_now(c"search_path", c"pg_catalog, pg_temp")?;
+        set_for_now(c"quote_all_identifiers", c"off")?;
         let result = f()?;
         attempt(|| raw::AtEOXact_GUC(true, level))?;
         Ok(result)

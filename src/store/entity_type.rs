@@ -390,6 +390,8 @@ fn watch_for_changes() {
             pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), Datum::null());
             let schemas = pg_sys::SysCacheIdentifier::NAMESPACEOID as i32;
             pg_sys::CacheRegisterSyscacheCallback(schemas, Some(schema_changed), Datum::null());
+            let types = pg_sys::SysCacheIdentifier::TYPEOID as i32;
+            pg_sys::CacheRegisterSyscacheCallback(types, Some(type_changed), Datum::null());
         }
         WATCHES.set(true);
     }
@@ -416,6 +418,19 @@ unsafe extern "C-unwind" fn relation_changed(_argument: Datum, relation: Oid) {
 unsafe extern "C-unwind" fn schema_changed(_argument: Datum, _cache: i32, _hash: u32) {
     let _ = CHANGES.try_with(|changes| changes.set(changes.get() + 1));
     let _ = IS_STALE.try_with(|stale| stale.set(true));
+}
+
+/// A type was renamed, perhaps, or another one made: only columns of users' tables name types.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn type_changed(_argument: Datum, _cache: i32, _hash: u32) {
+    let _ = CHANGES.try_with(|changes| changes.set(changes.get() + 1));
+    let concerns_us = TYPES.try_with(|types| match types.try_borrow() {
+        Ok(types) => types.values().any(|known| !known.layout.is_managed),
+        Err(_) => true,
+    });
+    if concerns_us.unwrap_or(true) {
+        let _ = IS_STALE.try_with(|stale| stale.set(true));
+    }
 }
 
 /// Makes every session read the bindings again once this transaction commits. `table` is

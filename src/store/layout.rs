@@ -214,7 +214,8 @@ impl Layout {
     }
 
     /// As [`Layout::links_to`], to one of the ids in the array of texts `ids`; of a registered
-    /// table, whose links no index finds: each row is looked at once, however many ids there are.
+    /// table, whose links may have no index: then each row is looked at once, however many ids
+    /// there are.
     pub fn links_to_any(&self, ids: &str, target: Option<&str>) -> String {
         let has_any = |links: &str| format!("{links} OPERATOR(pg_catalog.?|) {ids}");
         let refers = |column: &Column| {
@@ -231,16 +232,10 @@ impl Layout {
         among: &dyn Fn(&str) -> String,
         refers: &dyn Fn(&Column) -> String,
     ) -> String {
-        let path = |column: &str, path: &str| {
-            let of = |key: &str| {
-                let path = format!("{path}.\"{key}\"[*].entity_id");
-                among(&format!("pg_catalog.jsonb_path_query_array(t.{column}, '{path}')"))
-            };
-            format!("{} OR {}", of("$relation"), of("$relation_ref"))
-        };
-        let rest = self.attributes.iter().map(|name| path(name, "$.*"));
+        let in_jsonb = |column: &str| among(&format!("erp._links(t.{column})"));
+        let rest = self.attributes.iter().map(|name| in_jsonb(name));
         let columns = self.columns.iter().filter_map(|column| match &column.kind {
-            Kind::Jsonb => Some(path(&column.name, "$")),
+            Kind::Jsonb => Some(in_jsonb(&column.name)),
             Kind::Reference(to) if Some(to.as_str()) == target => Some(refers(column)),
             _ => None,
         });

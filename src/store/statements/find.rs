@@ -1,0 +1,135 @@
+//! Statements that look entities up, cast values, and lock rows.
+
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+
+use super::{Find, Query};
+use crate::pg::PgError;
+use crate::pg::spi::{Planning, Statement};
+use crate::store::entity_type::EntityType;
+use crate::store::layout::{Column, IdSource};
+
+impl EntityType {
+    /// `(attribute text, key text, …)` → id, attributes, created, updated and deleted time of the
+    /// entities that have all the keys. Attributes that are no identifiers are compared one by
+    /// one.
+    pub fn find_by_identifiers(&self, attributes: &[&str]) -> Result<Rc<Statement>, PgError> {
+        let matches = attributes.iter().enumerate().map(|(i, attribute)| {
+            let (name, key) = (2 * i + 1, 2 * i + 2);
+            match self.column_of(attribute) {
+                Some(column) => column.matches(&format!("${key}")),
+                None => format!(
+                    "erp._identifier({} OPERATOR(pg_catalog.->) ${name}) \
+                     OPERATOR(pg_catalog.=) ${key}",
+                    self.layout.attributes()
+                ),
+            }
+        });
+        let matches: Vec<String> = std::iter::once("true".to_owned()).chain(matches).collect();
+        let time = |column: &Option<String>| match column {
+            Some(name) => format!("t.{name}::pg_catalog.timestamptz"),
+            None => "NULL::pg_catalog.timestamptz".to_owned(),
+        };
+        let text = self.fill(
+            include_str!("../../../sql/queries/find.sql"),
+            &[
+                ("{match}", matches.join(" AND ")),
+                ("{created_at}", time(&self.layout.created_at)),
+                ("{updated_at}", time(&self.layout.updated_at)),
+                ("{deleted_at}", time(&self.layout.deleted_at)),
+            ],
+        );
+        let time = pg_sys::TIMESTAMPTZOID;
+        let columns = [pg_sys::TEXTOID, pg_sys::JSONBOID, time, time, time];
+        let types = vec![pg_sys::TEXTOID; 2 * attributes.len()];
+        Statement::prepare(&text, &types, &columns, Planning::ByIndex)
+    }
+
+    /// `(ids)` → id, stub, is deleted, attributes of those there are.
+    pub fn find_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        let columns = [id, pg_sys::BOOLOID, pg_sys::BOOLOID, pg_sys::JSONBOID];
+        self.kept(Query::FindById, &[ids], &columns, Planning::ByIndex, || {
+            self.fill(include_str!("../../../sql/queries/find_by_id.sql"), &[])
+        })
+    }
+
+    /// `(key text[], …)` → position of the key from 1, id, stub, is deleted, attributes.
+    pub fn find_by_key(&self, set: usize, find: Find) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let types = vec![pg_sys::TEXTARRAYOID; set.columns.len()];
+        let (id, _) = self.layout.id_types();
+        let columns = [pg_sys::INT8OID, id, pg_sys::BOOLOID, pg_sys::BOOLOID, pg_sys::JSONBOID];
+        self.kept_with(set, Query::FindByKey(find), &types, &columns, || {
+            let mut matches = set.matches("k.k");
+            if find == Find::Stubs {
+                matches.push_str(&format!(" AND {}", self.layout.is_stub()));
+            }
+            let attributes = match find {
+                Find::Entities => "NULL::pg_catalog.jsonb".to_owned(),
+                Find::WithAttributes | Find::Stubs => self.layout.attributes(),
+            };
+            let pick = match set.is_unique {
+                true => "LIMIT 1".to_owned(),
+                false => {
+                    // Those that are not deleted, then the one deleted last.
+                    let deleted = self.layout.deleted_at.as_ref();
+                    let last = deleted.map(|name| format!("t.{name} DESC NULLS FIRST, "));
+                    format!("ORDER BY {}t.{} LIMIT 100", last.unwrap_or_default(), self.layout.id)
+                }
+            };
+            let template = match set.is_indexed {
+                true => include_str!("../../../sql/queries/find_by_key.sql"),
+                false => include_str!("../../../sql/queries/scan_by_key.sql"),
+            };
+            let values = [
+                ("{keys}", set.parameters(1)),
+                ("{names}", set.names()),
+                ("{attributes}", attributes),
+                ("{match}", matches),
+                ("{pick}", pick),
+            ];
+            self.fill(template, &values)
+        })
+    }
+
+    /// `(values jsonb[])` → position of the value from 1, the value as the column has it.
+    pub fn cast(&self, column: &Column) -> Result<Rc<Statement>, PgError> {
+        let columns = [pg_sys::INT8OID, pg_sys::JSONBOID];
+        let query = Query::Cast(column.ty.clone());
+        self.kept(query, &[pg_sys::JSONBARRAYOID], &columns, Planning::ByIndex, || {
+            let values = [("{type}", column.ty.clone())];
+            self.fill(include_str!("../../../sql/queries/cast.sql"), &values)
+        })
+    }
+
+    /// `(ids)` → id, attributes, whether it is a stub; locked.
+    pub fn lock_by_id(&self) -> Result<Rc<Statement>, PgError> {
+        let (id, ids) = self.layout.id_types();
+        let columns = [id, pg_sys::JSONBOID, pg_sys::BOOLOID];
+        self.kept(Query::LockById, &[ids], &columns, Planning::ByIndex, || {
+            self.fill(include_str!("../../../sql/queries/lock_by_id.sql"), &[])
+        })
+    }
+
+    /// `(count bigint)` → ids, as text.
+    pub fn next_ids(&self) -> Result<Rc<Statement>, PgError> {
+        let columns = [pg_sys::TEXTOID];
+        self.kept(Query::NextIds, &[pg_sys::INT8OID], &columns, Planning::Free, || {
+            let default = match &self.layout.id_source {
+                IdSource::Default(default) => default.clone(),
+                IdSource::Uuid | IdSource::Attribute(_) => "NULL".to_owned(),
+            };
+            self.fill(include_str!("../../../sql/queries/next_ids.sql"), &[("{default}", default)])
+        })
+    }
+
+    /// `(keys text[])` → the ids that they are, as text, in their order.
+    pub fn id_texts(&self) -> Result<Rc<Statement>, PgError> {
+        let (types, columns) = ([pg_sys::TEXTARRAYOID], [pg_sys::TEXTOID]);
+        self.kept(Query::IdTexts, &types, &columns, Planning::Free, || {
+            self.fill(include_str!("../../../sql/queries/id_texts.sql"), &[])
+        })
+    }
+}

@@ -9,6 +9,7 @@
 //! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement;
 //! - [`working_set`] of [`entity`]s: those found and those made, by their keys;
 //! - [`decide`]: what the events of a chunk do to them, in memory;
+//! - [`links`]: what its links to others come to;
 //! - [`guard`]: the locks and checks that a decision needs before it is written;
 //! - [`write`]: the statements that carry it out, and [`registered`] on tables that users have;
 //! - [`remove`]: purged and pruned entities;
@@ -25,6 +26,7 @@ mod entity;
 pub mod entity_type;
 mod guard;
 mod layout;
+mod links;
 pub mod purge;
 mod registered;
 mod remove;

@@ -6,16 +6,16 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::identifier::{ENTITY_ID, applicable_key, key};
 use erp_engine::jsonb::Value;
-use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Relation, Target};
-use erp_engine::mapping::{Entity, Mode, Operation, Scope};
+use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Target};
+use erp_engine::mapping::{Entity, Mode, Scope};
 use erp_engine::merge::{list_operation, relation_items};
 use hashbrown::HashMap;
 
 use super::Key;
-use super::check::{is_typed_elsewhere, place_of_list};
-use super::columns::Refused;
+use super::check::place_of_list;
+use super::columns::{Refused, check_columns};
 use super::entity_type::{EntityType, Purpose};
-use super::layout::{Column, Kind};
+use super::layout::Kind;
 use super::working_set::Address;
 use crate::error::Failure;
 
@@ -267,38 +267,6 @@ fn update<'a>(
     Ok(Update { ty, set, key, identifiers, update, targets, given })
 }
 
-/// The attributes are to have a place in a registered table. Error: `ATTRIBUTE_TYPE_MISMATCH`.
-fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), Error> {
-    if ty.layout.is_managed {
-        return Ok(());
-    }
-    for (name, attribute) in &update.attributes {
-        let refused = match (ty.layout.column(name), attribute) {
-            (None, _) => place_of_rest(ty),
-            (Some(column), _) if column.is_generated => Some(Refused::Generated),
-            (Some(column), Attribute::Value(_)) if is_typed(column, update.entity) => {
-                Some(Refused::Typed)
-            }
-            (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Relation(relation)) => {
-                reference(to, relation)
-            }
-            (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Value(value)) => {
-                given_reference(to, *value)
-            }
-            (Some(column), Attribute::Relation(_) | Attribute::RelationRef(_))
-                if column.kind != Kind::Jsonb =>
-            {
-                Some(Refused::NoJsonb)
-            }
-            _ => None,
-        };
-        if let Some(refused) = refused {
-            return Err(refused.error(ty, name));
-        }
-    }
-    Ok(())
-}
-
 /// The lists that get items to link to are to have a place in their tables.
 fn check_lists(
     attribute: &Attribute<'_>,
@@ -313,46 +281,6 @@ fn check_lists(
         }
     }
     Ok(())
-}
-
-fn is_typed(column: &Column, entity: &Entity) -> bool {
-    let mut fields = entity.fields.iter().filter(|field| field.attribute == column.attribute);
-    fields.any(|field| is_typed_elsewhere(column, field))
-}
-
-fn place_of_rest(ty: &EntityType) -> Option<Refused> {
-    ty.layout.attributes.is_none().then_some(Refused::Unbound)
-}
-
-fn reference(to: &str, relation: &Relation<'_>) -> Option<Refused> {
-    match &*relation.targets {
-        _ if relation.operation != Operation::Set => Some(Refused::Appended),
-        [] => None,
-        [one] if one.tags.is_some() => Some(Refused::Tagged),
-        [one] if one.schema != to => Some(Refused::OtherType),
-        [_] => None,
-        _ => Some(Refused::Several),
-    }
-}
-
-fn given_reference(to: &str, value: Value<'_>) -> Option<Refused> {
-    let items = match value {
-        Value::Null => return None,
-        value => relation_items(value),
-    };
-    fn member<'v>(item: Value<'v>, name: &str) -> Option<Value<'v>> {
-        item.as_object()?.get(name)
-    }
-    match items.as_deref() {
-        None => Some(Refused::NoRelation),
-        Some([]) => None,
-        Some([one]) if member(*one, "_tags").is_some() => Some(Refused::Tagged),
-        Some([one]) if member(*one, "_schema").and_then(Value::as_str) != Some(to) => {
-            Some(Refused::OtherType)
-        }
-        Some([_]) => None,
-        Some(_) => Some(Refused::Several),
-    }
 }
 
 /// Soft deletion needs a column that tells it.

@@ -78,7 +78,10 @@ pub fn write<'a>(
             table.delete(&mut written)?;
             continue;
         }
-        table.update_by_id(by_id, &mut written)?;
+        let (first, then): (Vec<usize>, Vec<usize>) =
+            by_id.into_iter().partition(|index| entities.gives_up_key(&entities.entities[*index]));
+        table.update_by_id(first, &mut written)?;
+        table.update_by_id(then, &mut written)?;
         table.insert_new(new, &mut written)?;
         for (set, rows) in by_set.into_iter().enumerate() {
             table.insert(set, rows, &mut written)?;

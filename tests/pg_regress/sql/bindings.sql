@@ -86,7 +86,7 @@ ALTER TABLE altered ADD COLUMN number name GENERATED ALWAYS AS ((attributes ->> 
 CREATE UNIQUE INDEX ON altered (number);
 RESET client_min_messages;
 SELECT state, message FROM failure($$ SELECT * FROM erp_apply('{"entities": [{"entity_schema": "altered", "unique_ids": ["number"],
-    "fields": [{"attribute": "number", "field": "n"}, {"attribute": "x", "field": "x"}]}]}', 'x', '{"n": 1, "x": 2}') $$);
+    "fields": [{"attribute": "number", "field": "n"}, {"attribute": "x", "field": "x"}]}]}', 'x', '{"n": 2, "x": 2}') $$);
 ALTER TABLE altered DROP COLUMN links, DROP COLUMN number, DROP COLUMN attributes;
 ALTER TABLE altered ADD COLUMN attributes bigint NOT NULL DEFAULT 4096;
 SELECT state, message FROM failure($$ SELECT * FROM erp_find('altered') $$);

@@ -1,6 +1,5 @@
--- Entities that are not found by the key they are written under: stubs that another key
--- completes ($3: they must still be stubs), entities whose key changes; and those that only get
--- items which are linked to (not $5), whether they are stubs or deleted or not.
+-- Entities that are there and change: stubs that are completed must still be stubs ($3); those
+-- that only get items which are linked to (not $5) stay stubs, or deleted.
 UPDATE {table} AS t
 SET attributes = COALESCE(erp._merge(t.attributes, i.patches), t.attributes),
     stub = t.stub AND NOT i.is_upserted,

@@ -187,6 +187,14 @@ impl<'a> WorkingSet<'a> {
         Way::ByKey(via, key)
     }
 
+    /// The key by which a row was found, if it has an index: it must have the key still.
+    pub fn found_by(&self, entity: &Entity<'a>) -> Option<(usize, Key<'a>)> {
+        let (set, key) = entity.via?;
+        let is_kept = self.types[entity.ty].key_sets[set].is_indexed
+            && self.key(entity.ty, set, &entity.row_identifiers) == Some(key);
+        is_kept.then_some((set, key))
+    }
+
     /// Whether the row gives up a key by which others are upserted, or, being a stub, known: then
     /// another may be given it, and this one goes first.
     pub fn gives_up_key(&self, entity: &Entity<'a>) -> bool {

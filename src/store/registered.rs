@@ -67,7 +67,7 @@ impl<'a> Registered<'_, 'a> {
                 continue;
             };
             let entity = self.entity(index);
-            if entity.completes_stub() && !is_stub {
+            if entity.completes_stub() && !is_stub || !self.has_key(entity, *current) {
                 return Err(Stop::Restart);
             }
             let patched = self.patched(index, current, written)?;
@@ -112,6 +112,13 @@ impl<'a> Registered<'_, 'a> {
         );
         Error::new(Code::AttributeTypeMismatch, message)
             .hint("Make it an object, or NULL, in every row.")
+    }
+
+    /// Whether the entity still has the key by which it was found.
+    fn has_key(&self, entity: &Entity<'a>, current: Object<'a>) -> bool {
+        let Some((set, known)) = self.entities.found_by(entity) else { return true };
+        let mut parts = self.ty.key_sets[set].attributes.iter().zip(known);
+        parts.all(|(name, part)| current.get(name).and_then(key).as_deref() == Some(part))
     }
 
     /// A row could not be locked: it is gone, or a policy keeps this role from changing it.

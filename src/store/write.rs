@@ -5,6 +5,8 @@
 //! Rows are always proposed with fresh ids: a proposed id that exists already would be a
 //! primary-key error instead of a conflict. Tried with eight sessions on few keys.
 
+use std::collections::BTreeMap;
+
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
@@ -80,8 +82,8 @@ pub fn write<'a>(
         }
         let (first, then): (Vec<usize>, Vec<usize>) =
             by_id.into_iter().partition(|index| entities.gives_up_key(&entities.entities[*index]));
-        table.update_by_id(first, &mut written)?;
-        table.update_by_id(then, &mut written)?;
+        table.update(first, &mut written)?;
+        table.update(then, &mut written)?;
         table.insert_new(new, &mut written)?;
         for (set, rows) in by_set.into_iter().enumerate() {
             table.insert(set, rows, &mut written)?;
@@ -127,40 +129,79 @@ impl<'t, 'a> Table<'t, 'a> {
         Table { entities, of, ty: &entities.types[of], now, arena }
     }
 
-    fn update_by_id(&self, mut rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
-        if rows.is_empty() {
-            return Ok(());
+    /// Updates rows that are there, those with a key to be looked for again by key set.
+    fn update(&self, rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
+        let mut by_set: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+        for index in rows {
+            let found_by = self.entities.found_by(&self.entities.entities[index]);
+            by_set.entry(found_by.map(|(set, _)| set)).or_default().push(index);
         }
+        by_set.into_iter().try_for_each(|(set, rows)| self.update_by_id(set, rows, written))
+    }
+
+    fn update_by_id(
+        &self,
+        set: Option<usize>,
+        mut rows: Vec<usize>,
+        written: &mut Written<'a>,
+    ) -> Result<(), Stop> {
         let entity = |index: &usize| &self.entities.entities[*index];
         rows.sort_by_key(|index| entity(index).id);
         let patches: Vec<Vec<u8>> =
             rows.iter().map(|index| patches(entity(index))).collect::<Result<_, _>>()?;
-        let found = self.ty.update_by_id()?.execute(
-            &[
-                array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id))),
-                array::of_jsonb(self.arena, patches.iter().map(Vec::as_slice)),
-                array::of_bool(self.arena, rows.iter().map(|index| entity(index).completes_stub())),
-                self.now,
-                array::of_bool(self.arena, rows.iter().map(|index| entity(index).is_upserted)),
-            ],
-            Access::Write,
-        )?;
+        let mut arguments = vec![
+            array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id))),
+            array::of_jsonb(self.arena, patches.iter().map(Vec::as_slice)),
+            array::of_bool(self.arena, rows.iter().map(|index| entity(index).completes_stub())),
+            self.now,
+            array::of_bool(self.arena, rows.iter().map(|index| entity(index).is_upserted)),
+        ];
+        let keys: Vec<Key<'a>> = rows
+            .iter()
+            .filter_map(|index| self.entities.found_by(entity(index)).map(|(_, key)| key))
+            .collect();
+        let statement = match set {
+            Some(set) => {
+                let columns = 0..self.ty.key_sets[set].attributes.len();
+                arguments.extend(columns.map(|column| {
+                    array::of_text(self.arena, keys.iter().map(move |key| key[column]))
+                }));
+                self.ty.update_by_key(set)?
+            }
+            None => self.ty.update_by_id()?,
+        };
+        let found = statement.execute(&arguments, Access::Write)?;
         if found.len() == rows.len() {
             return Ok(());
         }
-        let ids = |rows: &Rows| rows.iter().filter_map(|row| row.uuid(1)).collect::<HashSet<_>>();
-        let updated = ids(&found);
+        let updated: HashSet<Uuid> = found.iter().filter_map(|row| row.uuid(1)).collect();
         rows.retain(|index| !updated.contains(&uuid(entity(index).id)));
-        let asked = array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id)));
-        let there = ids(&self.ty.find_by_id()?.execute(&[asked], Access::Write)?);
+        let there = self.still_there(set, &rows)?;
         for index in rows {
-            // A row is gone, or a stub was completed by somebody else: decide anew.
-            if entity(&index).completes_stub() || !there.contains(&uuid(entity(&index).id)) {
+            // A row is gone or has another key, or a stub was completed by somebody else: decide
+            // anew.
+            if entity(&index).completes_stub() || !there.contains(entity(&index).id) {
                 return Err(Stop::Restart);
             }
             written.untouched.insert(index);
         }
         Ok(())
+    }
+
+    /// The ids of those entities that are there, with the keys by which they were found.
+    fn still_there(&self, set: Option<usize>, rows: &[usize]) -> Result<HashSet<&'a str>, Failure> {
+        let entity = |index: &usize| &self.entities.entities[*index];
+        if let Some(set) = set {
+            let keys = rows.iter().filter_map(|index| self.entities.found_by(entity(index)));
+            let keys: Vec<Key<'a>> = keys.map(|(_, key)| key).collect();
+            let find = Find::Entities;
+            let found = find_by_key(self.ty, set, find, &keys, Access::Write, self.arena)?;
+            return Ok(found.into_iter().map(|row| row.id).collect());
+        }
+        let asked = array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id)));
+        let rows = self.ty.find_by_id()?.execute(&[asked], Access::Write)?;
+        let ids = rows.iter().filter_map(|row| self.ty.layout.id(&row, 1, self.arena).transpose());
+        Ok(ids.collect::<Result<_, _>>()?)
     }
 
     /// Creates entities that no other session can be creating too.

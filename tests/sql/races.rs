@@ -154,6 +154,30 @@ fn two_links_make_one_stub() {
 }
 
 #[test]
+fn an_entity_that_gets_another_key_meanwhile_is_not_the_one_that_was_meant() {
+    let database = prepared("renamed");
+    let [mut one, mut two, mut observer] = [(); 3].map(|()| database.connect());
+    apply(&mut one, CONTACT).unwrap();
+    one.batch_execute(
+        r#"BEGIN; UPDATE contact SET attributes = attributes || '{"customer_number": "2"}'"#,
+    )
+    .unwrap();
+    let waiting = backend(&mut two);
+    let rows = thread::scope(|scope| {
+        let second = scope.spawn(|| apply(&mut two, CONTACT_AGAIN));
+        wait_until_blocked(&mut observer, waiting);
+        one.batch_execute("COMMIT").unwrap();
+        second.join().unwrap().unwrap()
+    });
+    assert_eq!(actions(&rows), ["created"]);
+    let query =
+        "SELECT concat_ws(' ', customer_number, attributes -> 'log') FROM contact ORDER BY 1";
+    let contacts: Vec<String> =
+        observer.query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(contacts, [r#"1 ["b"]"#, r#"2 ["a"]"#]);
+}
+
+#[test]
 fn the_second_to_complete_a_stub_becomes_an_entity_of_its_own() {
     let database = prepared("two_complete");
     let stub = apply(&mut database.connect(), LINK).unwrap().remove(1).id;

@@ -24,6 +24,7 @@ pub enum Query {
     FindById,
     FindByKey(Find),
     UpdateById,
+    UpdateByKey,
     NextIds,
     IdTexts,
     LockById,

@@ -49,6 +49,22 @@ impl EntityType {
         })
     }
 
+    /// As [`EntityType::update_by_id`], with `(…, key text[], …)` behind: the key that each must
+    /// still have.
+    pub fn update_by_key(&self, set: usize) -> Result<Rc<Statement>, PgError> {
+        let set = &self.key_sets[set];
+        let keys = vec![pg_sys::TEXTARRAYOID; set.columns.len()];
+        let types = [&ROWS[..], &[ROWS[2]], &keys].concat();
+        self.kept_with(set, Query::UpdateByKey, &types, &[pg_sys::UUIDOID], || {
+            let values = [
+                ("{keys}", set.parameters(6)),
+                ("{names}", set.names()),
+                ("{match}", set.matches("i.k")),
+            ];
+            self.fill(include_str!("../../../sql/queries/update_by_key.sql"), &values)
+        })
+    }
+
     /// `(ids uuid[], map jsonb)`.
     pub fn relink(&self) -> Result<Rc<Statement>, PgError> {
         let types = [pg_sys::UUIDARRAYOID, pg_sys::JSONBOID];

@@ -12,7 +12,8 @@
 //! - [`links`]: what its links to others come to;
 //! - [`guard`]: the locks and checks that a decision needs before it is written;
 //! - [`write`]: the statements that carry it out, and [`registered`] on tables that users have;
-//! - [`remove`]: purged and pruned entities;
+//! - [`deletions`]: entities deleted and purged by their keys, and [`remove`]: those that an event
+//!   purges and prunes;
 //! - [`purge`]: the recycle bin;
 //! - [`simulate`]: what an event would do;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
@@ -22,6 +23,7 @@ mod cast;
 pub mod check;
 pub mod columns;
 mod decide;
+mod deletions;
 mod entity;
 pub mod entity_type;
 mod guard;

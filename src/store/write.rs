@@ -1,6 +1,6 @@
 //! The statements that carry a decision out, one a table and key set.
 //!
-//! Order keeps sessions from waiting for each other in a circle: tables by their number, in a
+//! Order keeps sessions from waiting for each other in a circle: tables by foreign keys and number, in a
 //! table first the rows that are known by id, then each key set with its keys in byte order.
 //! Rows are always proposed with fresh ids: a proposed id that exists already would be a
 //! primary-key error instead of a conflict. Tried with eight sessions on few keys.
@@ -18,7 +18,6 @@ use uuid::Uuid;
 use super::Key;
 use super::apply::Stop;
 use super::entity::Entity;
-use super::entity::Removal;
 use super::entity_type::EntityType;
 use super::guard::Way;
 use super::layout::uuid;
@@ -27,8 +26,8 @@ use super::resolve::find_by_key;
 use super::statements::Find;
 use super::working_set::WorkingSet;
 use crate::error::Failure;
-use crate::pg::spi::{Access, Rows, Statement, keeps_one_snapshot};
-use crate::pg::{PgError, array};
+use crate::pg::array;
+use crate::pg::spi::{Access, Rows, keeps_one_snapshot};
 
 /// What became of the entities that were written.
 #[derive(Default)]
@@ -106,17 +105,17 @@ pub fn order(entities: &WorkingSet<'_>) -> Vec<usize> {
 
 /// One table and what is to become of its rows.
 pub struct Table<'t, 'a> {
-    entities: &'t WorkingSet<'a>,
-    of: usize,
-    ty: &'t EntityType,
-    now: Datum,
-    arena: &'a Bump,
+    pub(super) entities: &'t WorkingSet<'a>,
+    pub(super) of: usize,
+    pub(super) ty: &'t EntityType,
+    pub(super) now: Datum,
+    pub(super) arena: &'a Bump,
 }
 
 /// An entity that is written under a key.
-struct Keyed<'a> {
-    index: usize,
-    key: Key<'a>,
+pub(super) struct Keyed<'a> {
+    pub(super) index: usize,
+    pub(super) key: Key<'a>,
 }
 
 impl<'t, 'a> Table<'t, 'a> {
@@ -225,89 +224,6 @@ impl<'t, 'a> Table<'t, 'a> {
         }
         written.created.extend(rows);
         Ok(())
-    }
-
-    /// Deletes entities softly.
-    fn delete(&self, written: &mut Written<'a>) -> Result<(), Stop> {
-        for (set, rows) in self.removed(Removal::Delete).into_iter().enumerate() {
-            let ids = rows.iter().map(|row| written.id(self.entities, row.index));
-            let ids: Vec<&str> = ids.collect();
-            self.by_key(set, &rows, &ids, written, |arguments| {
-                arguments.push(self.now);
-                match set < self.ty.key_sets.len() {
-                    true => self.ty.delete_by_key(set),
-                    false => self.ty.delete_by_id(),
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Purges entities; returns the ids of those that were there.
-    pub fn purge(&self, written: &mut Written<'a>) -> Result<Vec<&'a str>, Stop> {
-        let mut purged = Vec::new();
-        for (set, rows) in self.removed(Removal::Purge).into_iter().enumerate() {
-            let ids = rows.iter().map(|row| written.id(self.entities, row.index));
-            let ids: Vec<&str> = ids.collect();
-            purged.extend(self.by_key(set, &rows, &ids, written, |_| {
-                match set < self.ty.key_sets.len() {
-                    true => self.ty.purge_by_key(set),
-                    false => self.ty.purge_by_id(),
-                }
-            })?);
-        }
-        Ok(purged)
-    }
-
-    /// The entities to be removed, by the key set they were found by, in the order of their keys.
-    fn removed(&self, how: Removal) -> Vec<Vec<Keyed<'a>>> {
-        // The last one: those named by their id.
-        let mut by_set: Vec<Vec<Keyed<'a>>> =
-            (0..=self.ty.key_sets.len()).map(|_| Vec::new()).collect();
-        for (index, entity) in self.entities.entities.iter().enumerate() {
-            if let Some((removal, set, key)) = entity.removal
-                && (removal, entity.ty) == (how, self.of)
-            {
-                by_set[set.min(self.ty.key_sets.len())].push(Keyed { index, key });
-            }
-        }
-        by_set.iter_mut().for_each(|rows| rows.sort_by_key(|row| row.key));
-        by_set
-    }
-
-    /// Executes a statement on rows that are to have their keys still. Returns the ids of those
-    /// that have; the others another session has changed, so that nothing happens to them.
-    fn by_key(
-        &self,
-        set: usize,
-        rows: &[Keyed<'a>],
-        ids: &[&'a str],
-        written: &mut Written<'a>,
-        statement: impl FnOnce(&mut Vec<Datum>) -> Result<std::rc::Rc<Statement>, PgError>,
-    ) -> Result<Vec<&'a str>, Failure> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut arguments = vec![self.ty.layout.ids(self.arena, ids.iter().copied())];
-        let columns = self.ty.key_sets.get(set).map_or(0, |set| set.attributes.len());
-        arguments.extend(
-            (0..columns).map(|column| {
-                array::of_text(self.arena, rows.iter().map(move |row| row.key[column]))
-            }),
-        );
-        let found = statement(&mut arguments)?.execute(&arguments, Access::Write)?;
-        let found = found
-            .iter()
-            .filter_map(|row| self.ty.layout.id(&row, 1, self.arena).transpose())
-            .collect::<Result<HashSet<&'a str>, _>>()?;
-        for (row, id) in rows.iter().zip(ids) {
-            match found.contains(id) {
-                // Also if the event's upsert of it left it as it was.
-                true => written.untouched.remove(&row.index),
-                false => written.untouched.insert(row.index),
-            };
-        }
-        Ok(found.into_iter().collect())
     }
 
     fn insert(

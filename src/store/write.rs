@@ -1,7 +1,7 @@
 //! The statements that carry a decision out, one a table and key set.
 //!
-//! Order keeps sessions from waiting for each other in a circle: tables by foreign keys and number, in a
-//! table first the rows that are known by id, then each key set with its keys in byte order.
+//! Order keeps sessions from waiting for each other in a circle: tables by their foreign keys and
+//! numbers, in a table first the rows that are there, then each key set, keys in byte order.
 //! Rows are always proposed with fresh ids: a proposed id that exists already would be a
 //! primary-key error instead of a conflict. Tried with eight sessions on few keys.
 

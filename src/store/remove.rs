@@ -49,6 +49,10 @@ pub fn remove<'a>(
     now: Datum,
     arena: &'a Bump,
 ) -> Result<(), Stop> {
+    let purges = request.updates.iter().any(|update| update.mode() == Mode::Purge);
+    if request.prunes.is_empty() && !purges {
+        return Ok(());
+    }
     let pruned = in_scope(request, entities, outcomes, written, Look::Lock, arena)?;
     let explicit = outcomes.iter().filter(|outcome| outcome.action == Action::Purged).count();
     check_number(explicit + pruned.len(), most)?;

@@ -81,10 +81,7 @@ impl<'a> Table<'_, 'a> {
             }),
         );
         let found = statement(&mut arguments)?.execute(&arguments, Access::Write)?;
-        let found = found
-            .iter()
-            .filter_map(|row| self.ty.layout.id(&row, 1, self.arena).transpose())
-            .collect::<Result<HashSet<&'a str>, _>>()?;
+        let found: HashSet<&'a str> = self.ty.layout.ids_in(&found, self.arena)?;
         for (row, id) in rows.iter().zip(ids) {
             match found.contains(id) {
                 // Also if the event's upsert of it left it as it was.

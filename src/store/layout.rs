@@ -5,7 +5,7 @@ use erp_engine::jsonb::{Object, Value};
 use pgrx::pg_sys::{self, Datum, Oid};
 use uuid::Uuid;
 
-use crate::pg::spi::Row;
+use crate::pg::spi::{Row, Rows};
 use crate::pg::{PgError, array};
 
 /// The columns of an entity table. Names are quoted, types are qualified.
@@ -150,6 +150,16 @@ impl Layout {
             IdKind::Uuid => Ok(row.uuid(column).map(|id| text_of(id, arena))),
             IdKind::Other(_) => row.text(column, arena),
         }
+    }
+
+    /// The ids in the first column of a result. Callers let go of the rows before they execute what
+    /// may fail: PostgreSQL frees them then.
+    pub fn ids_in<'a, C: FromIterator<&'a str>>(
+        &self,
+        rows: &Rows,
+        arena: &'a Bump,
+    ) -> Result<C, PgError> {
+        rows.iter().filter_map(|row| self.id(&row, 1, arena).transpose()).collect()
     }
 
     /// An array of ids, as an argument.

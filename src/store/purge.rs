@@ -6,7 +6,7 @@ use pgrx::pg_sys::Datum;
 use super::apply::with_retries;
 use super::entity_type::{EntityType, slugs};
 use super::guard::purge_lock;
-use super::remove::{ids_of, purge_by_id, unlink};
+use super::remove::{purge_by_id, unlink};
 use crate::error::Failure;
 use crate::pg::spi::Access;
 use crate::pg::{interrupt, lock};
@@ -47,7 +47,9 @@ fn batch(ty: &EntityType, before: Datum, most: usize, now: Datum) -> Result<usiz
     let ((table, key), group) = purge_lock(ty);
     lock::acquire(table, key, group)?;
     let most = Datum::from(most as i64);
-    let ids = ids_of(ty, &ty.purge_deleted()?.execute(&[before, most], Access::Write)?, &arena)?;
+    let deleted = ty.purge_deleted()?;
+    let ids: Vec<&str> =
+        ty.layout.ids_in(&deleted.execute(&[before, most], Access::Write)?, &arena)?;
     let purged = purge_by_id(ty, &ids, &arena)?;
     unlink(ty, &purged, now, &arena)?;
     Ok(purged.len())

@@ -18,7 +18,7 @@ use super::working_set::WorkingSet;
 use super::write::{Table, Written, order};
 use crate::error::Failure;
 use crate::pg::array;
-use crate::pg::spi::{Access, Rows, in_latest_snapshot, keeps_one_snapshot};
+use crate::pg::spi::{Access, in_latest_snapshot, keeps_one_snapshot};
 
 /// An entity in the scope of a prune.
 pub struct InScope<'a> {
@@ -258,7 +258,7 @@ fn linking<'a>(
 ) -> Result<Vec<&'a str>, Failure> {
     let argument = array::of_text(arena, ids.iter().copied());
     let rows = ty.linking(target)?.execute(&[argument], access)?;
-    let mut found = ids_of(ty, &rows, arena)?;
+    let mut found: Vec<&'a str> = ty.layout.ids_in(&rows, arena)?;
     found.sort_unstable();
     found.dedup();
     Ok(found)
@@ -275,7 +275,7 @@ fn delete_by_id<'a>(
         return Ok(Vec::new());
     }
     let arguments = [ty.layout.ids(arena, ids.iter().copied()), now];
-    ids_of(ty, &ty.delete_by_id()?.execute(&arguments, Access::Write)?, arena)
+    Ok(ty.layout.ids_in(&ty.delete_by_id()?.execute(&arguments, Access::Write)?, arena)?)
 }
 
 /// Purges the entities of a type with these ids, whose rows are locked. Returns the ids of those
@@ -289,14 +289,7 @@ pub fn purge_by_id<'a>(
         return Ok(Vec::new());
     }
     let argument = ty.layout.ids(arena, ids.iter().copied());
-    ids_of(ty, &ty.purge_by_id()?.execute(&[argument], Access::Write)?, arena)
-}
-
-/// The ids in the first column. Callers let go of the rows before they execute what may fail:
-/// PostgreSQL frees them then.
-pub fn ids_of<'a>(ty: &EntityType, rows: &Rows, arena: &'a Bump) -> Result<Vec<&'a str>, Failure> {
-    let ids = rows.iter().filter_map(|row| ty.layout.id(&row, 1, arena).transpose());
-    Ok(ids.collect::<Result<_, _>>()?)
+    Ok(ty.layout.ids_in(&ty.purge_by_id()?.execute(&[argument], Access::Write)?, arena)?)
 }
 
 /// Takes the items that name entities of `target` with these ids out of all relations in jsonb. What a

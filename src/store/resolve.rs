@@ -294,9 +294,6 @@ fn existing_ids<'a>(
         ids.iter().filter_map(|id| Some((ty.layout.canonical_id(id, arena)?, *id))).collect();
     let argument = ty.layout.ids(arena, canonical.iter().map(|(id, _)| *id));
     let rows = ty.find_by_id()?.execute(&[argument], Access::Read)?;
-    let found = rows
-        .iter()
-        .filter_map(|row| ty.layout.id(&row, 1, arena).transpose())
-        .collect::<Result<HashSet<&str>, _>>()?;
+    let found: HashSet<&str> = ty.layout.ids_in(&rows, arena)?;
     Ok(canonical.into_iter().filter(|(id, _)| found.contains(id)).map(|(_, id)| id).collect())
 }

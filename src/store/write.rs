@@ -199,8 +199,7 @@ impl<'t, 'a> Table<'t, 'a> {
         }
         let asked = array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id)));
         let rows = self.ty.find_by_id()?.execute(&[asked], Access::Write)?;
-        let ids = rows.iter().filter_map(|row| self.ty.layout.id(&row, 1, self.arena).transpose());
-        Ok(ids.collect::<Result<_, _>>()?)
+        Ok(self.ty.layout.ids_in(&rows, self.arena)?)
     }
 
     /// Creates entities that no other session can be creating too.

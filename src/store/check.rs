@@ -9,7 +9,7 @@ use erp_engine::mapping::{
 };
 use pgrx::pg_sys;
 
-use super::columns::Refused;
+use super::columns::{Refused, place, typed};
 use super::entity_type::{EntityType, KeySet, Purpose, create_hint, or_near, slugs};
 use super::layout::{Column, Kind, literal};
 use crate::error::Failure;
@@ -163,27 +163,14 @@ fn of_query(entity: &Entity, ty: &EntityType) -> Result<Option<Problem>, Failure
 }
 
 fn of_field(field: &Field, ty: &EntityType) -> Result<Vec<Problem>, Failure> {
-    let column = ty.layout.column(&field.attribute);
-    let has_place = column.is_some() || ty.layout.attributes.is_some();
-    let refused = match (column, &field.value) {
-        _ if ty.layout.is_managed => None,
-        (None, _) if !has_place => Some(Refused::Unbound),
-        (Some(column), _) if column.is_generated => Some(Refused::Generated),
-        (Some(column), FieldValue::Source(_)) if is_typed_elsewhere(column, field) => {
-            Some(Refused::Typed)
+    let kind = ty.layout.column(&field.attribute).map(|column| &column.kind);
+    let refused = match (kind, &field.value) {
+        (Some(Kind::Reference(to)), FieldValue::Relations(relations)) => reference(to, relations),
+        (Some(Kind::Reference(_)), FieldValue::RelationRefs(_)) => Some(Refused::NoRelation),
+        (_, FieldValue::Source(_)) => place(ty, &field.attribute, typed(field)),
+        (_, FieldValue::Relations(_) | FieldValue::RelationRefs(_)) => {
+            place(ty, &field.attribute, Some(Refused::NoJsonb))
         }
-        (Some(Column { kind: Kind::Reference(to), .. }), FieldValue::Relations(relations)) => {
-            reference(to, relations)
-        }
-        (Some(Column { kind: Kind::Reference(_), .. }), FieldValue::RelationRefs(_)) => {
-            Some(Refused::NoRelation)
-        }
-        (Some(column), FieldValue::Relations(_) | FieldValue::RelationRefs(_))
-            if column.kind != Kind::Jsonb =>
-        {
-            Some(Refused::NoJsonb)
-        }
-        _ => None,
     };
     let mut problems: Vec<Problem> = refused
         .map(|refused| error(refused, &field.pointer, ty, Some(&field.attribute)))
@@ -196,11 +183,6 @@ fn of_field(field: &Field, ty: &EntityType) -> Result<Vec<Problem>, Failure> {
         }
     }
     Ok(problems)
-}
-
-/// Whether the field is stored in the form of a type, for which its column has no place.
-pub fn is_typed_elsewhere(column: &Column, field: &Field) -> bool {
-    field.value_type.is_some() && column.kind != Kind::Jsonb
 }
 
 fn reference(to: &str, relations: &Relations) -> Option<Refused> {
@@ -219,19 +201,8 @@ fn reference(to: &str, relations: &Relations) -> Option<Refused> {
 /// The list that is linked to is kept in the target's table.
 fn of_ref(item: &RelationRefItem, at: &str) -> Result<Option<Problem>, Failure> {
     let Some(target) = EntityType::find(&item.schema)? else { return Ok(None) };
-    let refused = place_of_list(&target, &item.attribute);
+    let refused = place(&target, &item.attribute, Some(Refused::NoList));
     Ok(refused.map(|refused| error(refused, at, &target, Some(&item.attribute))))
-}
-
-/// Why an entity of the type cannot have a list whose items are linked to.
-pub fn place_of_list(ty: &EntityType, attribute: &str) -> Option<Refused> {
-    match ty.layout.column(attribute) {
-        _ if ty.layout.is_managed => None,
-        None if ty.layout.attributes.is_none() => Some(Refused::Unbound),
-        Some(column) if column.is_generated => Some(Refused::Generated),
-        Some(column) if column.kind != Kind::Jsonb => Some(Refused::NoList),
-        _ => None,
-    }
 }
 
 fn error(refused: Refused, at: &str, ty: &EntityType, attribute: Option<&str>) -> Problem {

@@ -3,12 +3,11 @@
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::Value;
 use erp_engine::map::{Attribute, EntityUpdate, Relation};
-use erp_engine::mapping::{Entity, Operation};
+use erp_engine::mapping::{Field, Operation};
 use erp_engine::merge::relation_items;
 
-use super::check::is_typed_elsewhere;
 use super::entity_type::EntityType;
-use super::layout::{Column, Kind};
+use super::layout::Kind;
 
 /// Why an attribute has no place in a registered table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,24 +88,18 @@ pub fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), E
         return Ok(());
     }
     for (name, attribute) in &update.attributes {
-        let refused = match (ty.layout.column(name), attribute) {
-            (None, _) => place_of_rest(ty),
-            (Some(column), _) if column.is_generated => Some(Refused::Generated),
-            (Some(column), Attribute::Value(_)) if is_typed(column, update.entity) => {
-                Some(Refused::Typed)
-            }
-            (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Relation(relation)) => {
-                reference(to, relation)
-            }
-            (Some(Column { kind: Kind::Reference(to), .. }), Attribute::Value(value)) => {
+        let typed = update.entity.fields.iter().filter(|field| field.attribute == *name);
+        let typed = typed.filter_map(self::typed).next();
+        let kind = ty.layout.column(name).map(|column| &column.kind);
+        let refused = match (kind, attribute) {
+            (Some(Kind::Reference(to)), Attribute::Relation(relation)) => reference(to, relation),
+            (Some(Kind::Reference(to)), Attribute::Value(value)) if typed.is_none() => {
                 given_reference(to, *value)
             }
-            (Some(column), Attribute::Relation(_) | Attribute::RelationRef(_))
-                if column.kind != Kind::Jsonb =>
-            {
-                Some(Refused::NoJsonb)
+            (_, Attribute::Value(_)) => place(ty, name, typed),
+            (_, Attribute::Relation(_) | Attribute::RelationRef(_)) => {
+                place(ty, name, Some(Refused::NoJsonb))
             }
-            _ => None,
         };
         if let Some(refused) = refused {
             return Err(refused.error(ty, name));
@@ -115,13 +108,21 @@ pub fn check_columns(ty: &EntityType, update: &EntityUpdate<'_>) -> Result<(), E
     Ok(())
 }
 
-fn is_typed(column: &Column, entity: &Entity) -> bool {
-    let mut fields = entity.fields.iter().filter(|field| field.attribute == column.attribute);
-    fields.any(|field| is_typed_elsewhere(column, field))
+/// Why the table has no place for an attribute; `without_jsonb` tells why, if a column that is no
+/// jsonb cannot keep it.
+pub fn place(ty: &EntityType, attribute: &str, without_jsonb: Option<Refused>) -> Option<Refused> {
+    match ty.layout.column(attribute) {
+        _ if ty.layout.is_managed => None,
+        None => ty.layout.attributes.is_none().then_some(Refused::Unbound),
+        Some(column) if column.is_generated => Some(Refused::Generated),
+        Some(column) if column.kind == Kind::Jsonb => None,
+        Some(_) => without_jsonb,
+    }
 }
 
-fn place_of_rest(ty: &EntityType) -> Option<Refused> {
-    ty.layout.attributes.is_none().then_some(Refused::Unbound)
+/// Why a column that is no jsonb cannot keep what a source gives: the form of a type.
+pub fn typed(field: &Field) -> Option<Refused> {
+    field.value_type.map(|_| Refused::Typed)
 }
 
 fn reference(to: &str, relation: &Relation<'_>) -> Option<Refused> {

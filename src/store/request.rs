@@ -12,8 +12,7 @@ use erp_engine::merge::{list_operation, relation_items};
 use hashbrown::HashMap;
 
 use super::Key;
-use super::check::place_of_list;
-use super::columns::{Refused, check_columns};
+use super::columns::{Refused, check_columns, place};
 use super::entity_type::{EntityType, Purpose};
 use super::layout::Kind;
 use super::working_set::Address;
@@ -276,7 +275,7 @@ fn check_lists(
     let Attribute::RelationRef(refs) = attribute else { return Ok(()) };
     for (item, link) in refs.targets.iter().zip(links) {
         let ty = &types.all[link.ty];
-        if let Some(refused) = place_of_list(ty, item.value.attribute) {
+        if let Some(refused) = place(ty, item.value.attribute, Some(Refused::NoList)) {
             return Err(refused.error(ty, item.value.attribute).into());
         }
     }

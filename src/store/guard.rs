@@ -58,7 +58,7 @@ pub fn link_locks(types: &Types<'_>, requests: &[&Request<'_>]) -> Vec<Lock> {
             }
         }
         for prune in &request.prunes {
-            if prune.entity.mode == Mode::UpsertPruneScopePurge {
+            if prune.entity.mode.purges() {
                 add(prune.ty, LINKS, Group::Both);
             }
         }

@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::cast::cast;
-use super::entity::{Action, Outcome};
+use super::entity::{Action, Entity, Outcome};
 use super::guard::{Lock, link_locks, link_locks_of_batch};
 use super::remove::remove;
 use super::request::{Request, Types, request};
@@ -384,12 +384,13 @@ impl<'a> Decided<'a> {
         asked: &[Asked<'a>],
         found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        // Another session created them first, or removed them.
-        let is_created = |index: &usize| self.written.created.contains(index);
-        let mut surprises: HashSet<usize> = (0..self.entities.entities.len())
-            .filter(|index| self.entities.entities[*index].write)
-            .filter(|index| self.entities.entities[*index].is_new != is_created(index))
-            .collect();
+        // Another session created them first.
+        let is_overtaken = |(index, entity): &(usize, &Entity<'_>)| {
+            entity.is_new && entity.write && !self.written.created.contains(index)
+        };
+        let entities = self.entities.entities.iter().enumerate();
+        let mut overtaken: HashSet<usize> =
+            entities.filter(is_overtaken).map(|(index, _)| index).collect();
         let mut outcomes = self.outcomes.iter();
         for (event, request) in asked {
             let outcome = match request {
@@ -403,7 +404,7 @@ impl<'a> Decided<'a> {
                 Err(error) => found(Applied::Failed { event: *event, error })?,
                 Ok(rows) => {
                     for row in rows {
-                        found(self.row(*event, row, &mut surprises))?;
+                        found(self.row(*event, row, &mut overtaken))?;
                     }
                 }
             }
@@ -415,13 +416,12 @@ impl<'a> Decided<'a> {
         &'r self,
         event: usize,
         row: &'r Outcome<'a>,
-        surprises: &mut HashSet<usize>,
+        overtaken: &mut HashSet<usize>,
     ) -> Applied<'r> {
         let entity = &self.entities.entities[row.entity];
         let action = match row.action {
             _ if self.written.untouched.contains(&row.entity) => Action::Unchanged,
-            Action::Created if surprises.remove(&row.entity) => Action::Updated,
-            Action::Updated if surprises.remove(&row.entity) => Action::Created,
+            Action::Created if overtaken.remove(&row.entity) => Action::Updated,
             action => action,
         };
         Applied::Row {

@@ -54,5 +54,9 @@ mod layout {
 /// The order of keys in a jsonb object: shorter first, then by bytes
 /// (`lengthCompareJsonbString`).
 pub fn key_order(a: &str, b: &str) -> std::cmp::Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
+    order(a.as_bytes(), b.as_bytes())
+}
+
+fn order(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }

@@ -83,17 +83,29 @@ fn write_copy(out: &mut Vec<u8>, bytes: &[u8]) -> u32 {
 }
 
 fn write_object<'a>(out: &mut Vec<u8>, members: &[(&'a str, Tree<'a>)]) -> Result<(), TooLarge> {
-    let mut order: Vec<usize> = (0..members.len()).collect();
+    if members.is_sorted_by(|a, b| key_order(a.0, b.0).is_lt()) {
+        return write_members(out, members.iter());
+    }
+    let mut ordered: Vec<&(&str, Tree<'_>)> = members.iter().collect();
     // Stable, so that of equal keys the last one written stays last.
-    order.sort_by(|&a, &b| key_order(members[a].0, members[b].0));
-    order.reverse();
-    order.dedup_by(|a, b| members[*a].0 == members[*b].0);
-    order.reverse();
+    ordered.sort_by(|a, b| key_order(a.0, b.0));
+    ordered.reverse();
+    ordered.dedup_by_key(|member| member.0);
+    ordered.reverse();
+    write_members(out, ordered.into_iter())
+}
+
+/// Appends members that are in order.
+fn write_members<'t, 'a: 't>(
+    out: &mut Vec<u8>,
+    members: impl ExactSizeIterator<Item = &'t (&'a str, Tree<'a>)> + Clone,
+) -> Result<(), TooLarge> {
+    let length = members.len();
     pad(out);
-    put_word(out, count(order.len())? | layout::OBJECT);
-    let keys = order.iter().map(|&at| Child::Key(members[at].0));
-    let values = order.iter().map(|&at| Child::Tree(&members[at].1));
-    write_children(out, keys.chain(values), 2 * order.len())
+    put_word(out, count(length)? | layout::OBJECT);
+    let keys = members.clone().map(|(key, _)| Child::Key(key));
+    let values = members.map(|(_, value)| Child::Tree(value));
+    write_children(out, keys.chain(values), 2 * length)
 }
 
 /// Appends the entries and data of `count` children, as `convertJsonbArray` and

@@ -3,10 +3,12 @@
 //! The bytes come from the server or from [`super::encode`]. Bytes that [`super::check`]
 //! would refuse make a read panic, never misbehave: the engine has no unsafe code.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Range;
 
 use super::layout::{self, align, word};
-use super::{Number, key_order};
+use super::{Number, order};
 
 /// A JSON value, in place.
 #[derive(Clone, Copy)]
@@ -33,12 +35,21 @@ struct Container<'a> {
     bytes: &'a [u8],
 }
 
+/// The children of a container.
+#[derive(Clone, Copy)]
+struct Children<'a> {
+    /// A word for each.
+    entries: &'a [[u8; 4]],
+    /// What the words are about; places are counted from here.
+    data: &'a [u8],
+}
+
 impl<'a> Value<'a> {
     /// The value of a jsonb datum, given without its length word.
     pub fn from_datum(bytes: &'a [u8]) -> Value<'a> {
         let container = Container { bytes };
         match container.header() & (layout::SCALAR | layout::OBJECT) {
-            layout::SCALAR => container.child(0, 1, 0),
+            layout::SCALAR => container.children(1).value(0, 0),
             layout::OBJECT => Value::Object(Object(container)),
             _ => Value::Array(Array(container)),
         }
@@ -119,14 +130,14 @@ impl<'a> Array<'a> {
 
     /// The item at `index`.
     pub fn get(self, index: usize) -> Option<Value<'a>> {
-        let count = self.len();
-        (index < count).then(|| self.0.child(index, count, self.0.offset(index)))
+        let children = self.0.children(self.len());
+        (index < self.len()).then(|| children.value(index, children.start(index)))
     }
 
     /// The items, in order.
     pub fn iter(self) -> impl Iterator<Item = Value<'a>> {
         let count = self.len();
-        self.0.children(0, count, count, 0)
+        self.0.children(count).values(0..count, 0)
     }
 
     /// The array in binary form.
@@ -146,20 +157,35 @@ impl<'a> Object<'a> {
         self.len() == 0
     }
 
-    /// The member named `key`, by binary search.
+    /// The member named `key`.
     pub fn get(self, key: &str) -> Option<Value<'a>> {
-        let count = self.len();
+        let (count, key) = (self.len(), key.as_bytes());
+        let children = self.0.children(2 * count);
+        // Half of a large object after the other is left out, down to what is as well looked
+        // through: keys stand shorter first, so that most are told apart by their entries. Twice
+        // as fast as halving to the end.
         let (mut low, mut high) = (0, count);
-        while low < high {
+        while high - low > layout::STRIDE {
             let middle = (low + high) / 2;
-            match key_order(self.key(middle), key) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
-                    let at = middle + count;
-                    return Some(self.0.child(at, 2 * count, self.0.offset(at)));
+            match order(children.bytes(middle, children.start(middle)), key) {
+                Ordering::Greater => high = middle,
+                _ => low = middle,
+            }
+        }
+        let mut start = children.start(low);
+        for index in low..high {
+            let end = children.end(index, start);
+            if end - start >= key.len() {
+                match order(children.bytes(index, start), key) {
+                    Ordering::Less => {}
+                    Ordering::Equal => {
+                        let at = index + count;
+                        return Some(children.value(at, children.start(at)));
+                    }
+                    Ordering::Greater => return None,
                 }
             }
+            start = end;
         }
         None
     }
@@ -167,24 +193,31 @@ impl<'a> Object<'a> {
     /// The members, in [`key_order`].
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
         let count = self.len();
-        let keys = self.0.children(0, count, 2 * count, 0);
-        let values = self.0.children(count, count, 2 * count, self.0.offset(count));
+        let children = self.0.children(2 * count);
+        let keys = children.values(0..count, 0);
+        let values = children.values(count..2 * count, children.start(count));
         keys.zip(values).map(|(key, value)| match key {
             Value::String(key) => (key, value),
             _ => panic!("a jsonb object holds a key that is no string"),
         })
     }
 
+    /// Those values that are objects themselves, in the order of their keys.
+    pub fn objects(self) -> impl Iterator<Item = Object<'a>> {
+        let count = self.len();
+        let children = self.0.children(2 * count);
+        let mut start = children.start(count);
+        (count..2 * count).filter_map(move |index| {
+            let at = start;
+            start = children.end(index, at);
+            let is_container = children.entry(index) & layout::TYPE == layout::IS_CONTAINER;
+            is_container.then(|| children.value(index, at).as_object()).flatten()
+        })
+    }
+
     /// The object in binary form.
     pub fn bytes(self) -> &'a [u8] {
         self.0.bytes
-    }
-
-    fn key(self, index: usize) -> &'a str {
-        match self.0.child(index, 2 * self.len(), self.0.offset(index)) {
-            Value::String(key) => key,
-            _ => panic!("a jsonb object holds a key that is no string"),
-        }
     }
 }
 
@@ -197,12 +230,20 @@ impl<'a> Container<'a> {
         (self.header() & layout::COUNT) as usize
     }
 
+    /// The children, of which there are `count`: an object has two a member.
+    fn children(self, count: usize) -> Children<'a> {
+        let (entries, data) = self.bytes[4..].split_at(4 * count);
+        Children { entries: entries.as_chunks().0, data }
+    }
+}
+
+impl<'a> Children<'a> {
     fn entry(self, index: usize) -> u32 {
-        word(self.bytes, 4 + 4 * index)
+        u32::from_ne_bytes(self.entries[index])
     }
 
-    /// Where the child at `index` starts, from the end of the entries.
-    fn offset(self, index: usize) -> usize {
+    /// Where the child at `index` starts.
+    fn start(self, index: usize) -> usize {
         let mut offset = 0;
         for before in (0..index).rev() {
             let entry = self.entry(before);
@@ -221,10 +262,14 @@ impl<'a> Container<'a> {
         if entry & layout::HAS_OFFSET != 0 { length } else { start + length }
     }
 
-    /// The child at `index` of `entries` in all, which starts at `start`.
-    fn child(self, index: usize, entries: usize, start: usize) -> Value<'a> {
-        let end = self.end(index, start);
-        let data = &self.bytes[4 + 4 * entries..];
+    /// What the child at `index`, a string, which starts at `start`, consists of.
+    fn bytes(self, index: usize, start: usize) -> &'a [u8] {
+        &self.data[start..self.end(index, start)]
+    }
+
+    /// The child at `index`, which starts at `start`.
+    fn value(self, index: usize, start: usize) -> Value<'a> {
+        let (data, end) = (self.data, self.end(index, start));
         match self.entry(index) & layout::TYPE {
             layout::IS_NULL => Value::Null,
             layout::IS_FALSE => Value::Bool(false),
@@ -244,17 +289,10 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// `count` children from `first` on, which starts at `start`.
-    fn children(
-        self,
-        first: usize,
-        count: usize,
-        entries: usize,
-        start: usize,
-    ) -> impl Iterator<Item = Value<'a>> {
-        let mut start = start;
-        (first..first + count).map(move |index| {
-            let child = self.child(index, entries, start);
+    /// The children of a range, the first of which starts at `start`.
+    fn values(self, range: Range<usize>, mut start: usize) -> impl Iterator<Item = Value<'a>> {
+        range.map(move |index| {
+            let child = self.value(index, start);
             start = self.end(index, start);
             child
         })

@@ -75,6 +75,15 @@ impl Links {
     fn tree<'a>(self, inner: Tree<'a>) -> Tree<'a> {
         Tree::Object(vec![(self.key(), inner)])
     }
+
+    /// A patch that does `operation` with `items`. To set them is to replace the value.
+    fn patch<'a>(self, operation: Operation, items: Vec<Tree<'a>>) -> Tree<'a> {
+        let items = Tree::Array(items);
+        self.tree(match operation {
+            Operation::Set => items,
+            _ => Tree::Object(vec![(operation.name(), items)]),
+        })
+    }
 }
 
 /// What a patch does to one attribute.
@@ -132,9 +141,24 @@ impl<'a> Change<'a> {
     }
 }
 
+/// The patch of an attribute that sets or appends the items of a relation.
+pub fn relation_patch<'a>(operation: Operation, items: Vec<Tree<'a>>) -> Tree<'a> {
+    Links::Relation.patch(operation, items)
+}
+
+/// As [`relation_patch`], of references.
+pub fn relation_ref_patch<'a>(operation: Operation, items: Vec<Tree<'a>>) -> Tree<'a> {
+    Links::RelationRef.patch(operation, items)
+}
+
 /// Whether a patch holds an operation, not values alone.
 pub fn has_operations(patch: Object<'_>) -> bool {
-    patch.iter().any(|(_, value)| !matches!(Change::of(value), Change::Value(_)))
+    patch.objects().any(|value| is_operation(Value::Object(value)))
+}
+
+/// Whether an attribute's value in a patch is an operation.
+pub fn is_operation(value: Value<'_>) -> bool {
+    !matches!(Change::of(value), Change::Value(_))
 }
 
 /// The operation and list of a value that is an array operation.
@@ -254,7 +278,8 @@ fn append<'a>(
     (all.len() > before).then_some(all)
 }
 
-pub(crate) fn is_same(after: &Tree<'_>, before: Value<'_>) -> bool {
+/// Whether a tree is the document to the last digit.
+pub fn is_same(after: &Tree<'_>, before: Value<'_>) -> bool {
     match (after, before) {
         (Tree::Value(after), before) => after.same(before),
         (Tree::Array(after), Value::Array(before)) => {

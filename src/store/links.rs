@@ -5,7 +5,8 @@ use erp_engine::error::{Code, Error};
 use erp_engine::items::change;
 use erp_engine::jsonb::{Tree, Value};
 use erp_engine::map::{RefTarget, Relation, RelationRefList};
-use erp_engine::merge::merge;
+use erp_engine::mapping::Operation;
+use erp_engine::merge::{merge, relation_patch, relation_ref_patch};
 use hashbrown::HashSet;
 
 use super::entity::{Action, Outcome};
@@ -36,12 +37,10 @@ impl<'a> WorkingSet<'a> {
         }
         let column = self.types[self.entities[from].ty].layout.column(attribute);
         if let Some(Column { kind: Kind::Reference(_), .. }) = column {
-            let item = items.pop();
-            let value = item.map(|item| Tree::Object(vec![("$relation", Tree::Array(vec![item]))]));
+            let value = items.pop().map(|item| relation_patch(Operation::Set, vec![item]));
             return Ok(Some(value.unwrap_or(Tree::Value(Value::Null))));
         }
-        let operation = Tree::Object(vec![(relation.operation.name(), Tree::Array(items))]);
-        Ok(Some(Tree::Object(vec![("$relation", operation)])))
+        Ok(Some(relation_patch(relation.operation, items)))
     }
 
     /// The entity that a link is to, made a stub if it may be; `None` when it is left out.
@@ -89,8 +88,7 @@ impl<'a> WorkingSet<'a> {
         if is_left_out {
             return Ok(None);
         }
-        let operation = Tree::Object(vec![(refs.operation.name(), Tree::Array(items))]);
-        Ok(Some(Tree::Object(vec![("$relation_ref", operation)])))
+        Ok(Some(relation_ref_patch(refs.operation, items)))
     }
 
     /// Gives an entity's list the items that are linked to. Returns their `_id`s.

@@ -24,19 +24,6 @@ SELECT c.oid,
         FROM erp.entity_key AS k
         WHERE k.slug OPERATOR(pg_catalog.=) t.slug),
        t.tableoid,
-       -- Whether INSERT … ON CONFLICT may be refused for what the proposed row lacks.
-       c.relrowsecurity
-       OR EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
-                  WHERE g.tgrelid OPERATOR(pg_catalog.=) c.oid
-                    AND NOT g.tgisinternal
-                    AND (g.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 7) OPERATOR(pg_catalog.=) 7)
-       OR EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
-                  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
-                    AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2
-                    AND a.attnotnull
-                    AND NOT a.atthasdef
-                    AND a.attidentity OPERATOR(pg_catalog.=) ''::pg_catalog."char"
-                    AND a.attname OPERATOR(pg_catalog.<>) ALL ('{id,attributes}'::pg_catalog.name[])),
        pg_catalog.jsonb_build_object(
            'is_managed', t.is_managed,
            'id', pg_catalog.quote_ident(t.id_column),

@@ -17,7 +17,7 @@ use super::entity::{Action, Entity, Outcome};
 use super::guard::{Lock, link_locks, link_locks_of_batch};
 use super::remove::remove;
 use super::request::{Request, Types, request};
-use super::resolve::{check_linked, check_unseen, lock_lists, resolve};
+use super::resolve::{Found, Seen, check_linked, check_unseen, lock_lists, resolve};
 use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
@@ -247,8 +247,8 @@ impl<'a> Chunk<'a> {
         self.apply(types, second, found)
     }
 
-    /// Decides, takes the locks that the decision needs, decides again on what is there then,
-    /// and writes.
+    /// Decides, takes the locks that the decision needs, looks again, decides again if something
+    /// else is there then, and writes.
     fn decide_and_write(
         &self,
         types: &Types<'a>,
@@ -259,12 +259,17 @@ impl<'a> Chunk<'a> {
         let mut held = BTreeMap::new();
         hold(&mut held, link_locks(types, &requests))?;
         let mut locked = HashSet::new();
+        let mut found = resolve(types, &requests, self.arena)?;
         loop {
-            let mut decided = self.decide(types, asked)?;
+            let Found { entities, mut seen } = found;
+            let mut decided = self.decide(types, asked, entities, &seen)?;
             if hold(&mut held, decided.entities.locks())?
                 || lock_lists(&decided.entities, &mut locked, self.arena)?
             {
-                continue;
+                found = resolve(types, &requests, self.arena)?;
+                if !found.seen.is_same(&mut seen) {
+                    continue;
+                }
             }
             check_unseen(&decided.entities, self.arena)?;
             check_linked(&decided.entities, &requests, self.arena)?;
@@ -321,15 +326,18 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    fn decide(&self, types: &Types<'a>, asked: &[Asked<'a>]) -> Result<Decided<'a>, Stop> {
-        let requests: Vec<&Request<'a>> =
-            asked.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
-        let found = resolve(types, &requests, self.arena)?;
-        let mut entities = found.entities;
-        let mut outcomes = Vec::with_capacity(requests.len());
-        for (at, request) in requests.into_iter().enumerate() {
+    fn decide(
+        &self,
+        types: &Types<'a>,
+        asked: &[Asked<'a>],
+        mut entities: WorkingSet<'a>,
+        seen: &Seen<'a>,
+    ) -> Result<Decided<'a>, Stop> {
+        let mut outcomes = Vec::with_capacity(asked.len());
+        let requests = asked.iter().filter_map(|(_, request)| request.as_ref().ok());
+        for (at, request) in requests.enumerate() {
             let outcome = entities
-                .check_given(request, &found.given)
+                .check_given(request, &seen.given)
                 .map_err(Failure::from)
                 .and_then(|()| entities.apply(request));
             match outcome {

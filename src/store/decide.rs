@@ -20,6 +20,9 @@ use crate::error::Failure;
 impl<'a> WorkingSet<'a> {
     /// Does what one event asks for, or nothing of it when it fails.
     pub fn apply(&mut self, request: &Request<'a>) -> Result<Vec<Outcome<'a>>, Failure> {
+        if let Some(outcomes) = self.unchanged(request) {
+            return Ok(outcomes);
+        }
         let before = self.begin_event();
         let result = self.event(request);
         let changes = match &result {

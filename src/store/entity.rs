@@ -111,13 +111,6 @@ impl<'a> Entity<'a> {
     pub fn is_purged(&self) -> bool {
         matches!(self.removal, Some((Removal::Purge, ..)))
     }
-
-    /// Whether its row will be another one than it is, all events taken together.
-    pub fn differs_from_row(&self) -> bool {
-        let same = |(now, row): (Object<'_>, Object<'_>)| now.bytes() == row.bytes();
-        let is_same = self.attributes.zip(self.row_attributes).is_some_and(same);
-        !is_same || self.was_stub != self.stub || self.was_deleted != self.is_deleted
-    }
 }
 
 impl Action {

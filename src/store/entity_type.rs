@@ -37,10 +37,6 @@ pub struct EntityType {
     pub positions: Vec<Vec<usize>>,
     /// The attributes of all key sets, each once.
     pub identifiers: Vec<String>,
-    /// Whether rows that are there are updated by id alone. `INSERT … ON CONFLICT` proposes a row
-    /// of the patch's attributes, which a policy, a trigger or a NOT NULL column of the user's
-    /// may refuse although the row as it will be is fine.
-    pub is_written_by_id: bool,
     /// The table's qualified name, quoted.
     pub(super) name: String,
     pub(super) statements: Rc<Kept>,
@@ -245,7 +241,6 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
                 pg_sys::TEXTOID,
                 pg_sys::JSONBOID,
                 pg_sys::OIDOID,
-                pg_sys::BOOLOID,
                 pg_sys::JSONBOID,
             ];
             let new = Statement::prepare(text, &[pg_sys::TEXTOID], &columns, Planning::ByIndex)?;
@@ -264,7 +259,7 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         Some("error") => OnMissing::Error,
         _ => OnMissing::Create,
     };
-    let Some(Value::Object(told)) = row.jsonb(7, &arena)? else { return Ok(None) };
+    let Some(Value::Object(told)) = row.jsonb(6, &arena)? else { return Ok(None) };
     let is_managed = matches!(told.get("is_managed"), Some(Value::Bool(true)));
     check_missing(slug, name, is_managed, told)?;
     let columns = if is_managed { None } else { columns(slug, &arena)? };
@@ -277,7 +272,6 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         key_sets: Vec::new(),
         positions: Vec::new(),
         identifiers: Vec::new(),
-        is_written_by_id: row.bool(6),
         name: name.to_owned(),
         statements: Rc::default(),
         others: Rc::default(),

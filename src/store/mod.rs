@@ -36,6 +36,7 @@ mod request;
 mod resolve;
 pub mod simulate;
 mod statements;
+mod unchanged;
 mod working_set;
 mod write;
 

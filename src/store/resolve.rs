@@ -13,7 +13,7 @@ use super::entity_type::EntityType;
 use super::guard::Unguarded;
 use super::request::{BY_ID, Request, ScopeRequest, Types};
 use super::statements::Find;
-use super::working_set::WorkingSet;
+use super::working_set::{Address, WorkingSet};
 use super::write::order;
 use crate::error::Failure;
 use crate::pg::array;
@@ -23,8 +23,28 @@ use crate::pg::spi::{Access, in_latest_snapshot, in_one_snapshot, keeps_one_snap
 /// What was found.
 pub struct Found<'a> {
     pub entities: WorkingSet<'a>,
-    /// Entities that values name by type and id, as far as they exist.
+    pub seen: Seen<'a>,
+}
+
+/// What a decision is made of: rows by the keys they were found under, and entities that values
+/// name by type and id, as far as they exist.
+pub struct Seen<'a> {
+    rows: Vec<(Address<'a>, Row<'a>)>,
     pub given: HashSet<(usize, &'a str)>,
+}
+
+impl Seen<'_> {
+    /// Whether another look saw the same: then it leads to the same decision.
+    pub fn is_same(&mut self, other: &mut Seen<'_>) -> bool {
+        self.rows.sort_unstable_by_key(|(address, row)| (*address, row.id));
+        other.rows.sort_unstable_by_key(|(address, row)| (*address, row.id));
+        let same_row = |((a, row), (b, other)): (&(Address<'_>, Row<'_>), &(_, Row<'_>))| {
+            a == b && row.is_same(other)
+        };
+        self.given == other.given
+            && self.rows.len() == other.rows.len()
+            && self.rows.iter().zip(&other.rows).all(same_row)
+    }
 }
 
 /// A row that was found under a key.
@@ -36,6 +56,25 @@ pub struct Row<'a> {
     attributes: Option<Value<'a>>,
 }
 
+impl Row<'_> {
+    /// Whether it is the row of an entity, neither stub nor deleted, with these attributes.
+    pub fn is_entity(&self, id: &str, attributes: Option<Value<'_>>) -> bool {
+        !self.stub && !self.is_deleted && self.id == id && same(self.attributes, attributes)
+    }
+
+    fn is_same(&self, other: &Row<'_>) -> bool {
+        same(self.attributes, other.attributes)
+            && (self.id, self.stub, self.is_deleted) == (other.id, other.stub, other.is_deleted)
+    }
+}
+
+fn same(a: Option<Value<'_>>, b: Option<Value<'_>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.same(b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 /// Finds what `requests` ask for.
 pub fn resolve<'a>(
     types: &Types<'a>,
@@ -44,14 +83,16 @@ pub fn resolve<'a>(
 ) -> Result<Found<'a>, Failure> {
     in_one_snapshot(|| {
         let mut entities = WorkingSet::new(types.all.clone(), arena);
+        let mut rows = Vec::new();
         for (find, keys) in
             [(Find::WithAttributes, upserted(requests)), (Find::Entities, linked(requests))]
         {
-            add(&mut entities, find, keys, arena)?;
+            add(&mut entities, &mut rows, find, keys, arena)?;
         }
         let stubs = completable(requests, &entities);
-        add(&mut entities, Find::Stubs, stubs, arena)?;
-        Ok(Found { given: given(types, requests, arena)?, entities })
+        add(&mut entities, &mut rows, Find::Stubs, stubs, arena)?;
+        let given = given(types, requests, arena)?;
+        Ok(Found { entities, seen: Seen { rows, given } })
     })
 }
 
@@ -184,6 +225,7 @@ fn completable<'a>(requests: &[&Request<'a>], entities: &WorkingSet<'a>) -> Keys
 
 fn add<'a>(
     entities: &mut WorkingSet<'a>,
+    seen: &mut Vec<(Address<'a>, Row<'a>)>,
     find: Find,
     keys: Keys<'a>,
     arena: &'a Bump,
@@ -191,37 +233,31 @@ fn add<'a>(
     for ((ty, set), keys) in keys {
         let keys: Vec<Key<'a>> = keys.into_iter().collect();
         let bound = entities.types[ty].clone();
-        if set == BY_ID {
-            for row in find_by_id(&bound, &keys, arena)? {
-                let attributes = row.attributes.and_then(Value::as_object);
-                entities.add_found(
-                    (ty, set, row.key),
-                    row.id,
-                    row.stub,
-                    row.is_deleted,
-                    attributes,
-                );
-            }
-            continue;
-        }
-        for row in find_by_key(&bound, set, find, &keys, Access::Read, arena)? {
-            let attributes = row.attributes.and_then(Value::as_object);
-            entities.add_found((ty, set, row.key), row.id, row.stub, row.is_deleted, attributes);
+        let rows = match set {
+            BY_ID => find_by_id(&bound, &keys, Access::Read, arena)?,
+            _ => find_by_key(&bound, set, find, &keys, Access::Read, arena)?,
+        };
+        for row in rows {
+            let (address, attributes) = ((ty, set, row.key), row.attributes);
+            let attributes = attributes.and_then(Value::as_object);
+            entities.add_found(address, row.id, row.stub, row.is_deleted, attributes);
+            seen.push((address, row));
         }
     }
     Ok(())
 }
 
 /// The entities that have one of the ids, which are keys of their own.
-fn find_by_id<'a>(
+pub fn find_by_id<'a>(
     ty: &EntityType,
     keys: &[Key<'a>],
+    access: Access,
     arena: &'a Bump,
 ) -> Result<Vec<Row<'a>>, Failure> {
     let ids: Vec<&str> =
         keys.iter().filter_map(|key| ty.layout.canonical_id(key[0], arena)).collect();
     let argument = ty.layout.ids(arena, ids.iter().copied());
-    let rows = ty.find_by_id()?.execute(&[argument], Access::Read)?;
+    let rows = ty.find_by_id()?.execute(&[argument], access)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows.iter() {
         let Some(id) = ty.layout.id(&row, 1, arena)? else { continue };

@@ -40,7 +40,7 @@ pub fn simulate<'a>(
     let request = request(mapped?, &mut types, arena)?;
     let looked_up = resolve(&types, &[&request], arena)?;
     let mut entities = looked_up.entities;
-    entities.check_given(&request, &looked_up.given)?;
+    entities.check_given(&request, &looked_up.seen.given)?;
     let mut outcomes = entities.apply(&request)?;
     if entities.is_entangled() {
         return Err(Stop::Entangled);

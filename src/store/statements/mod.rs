@@ -28,6 +28,7 @@ pub enum Query {
     NextIds,
     IdTexts,
     LockById,
+    LockUnchanged,
     InsertColumns(Shape),
     UpdateColumns(Shape),
     /// Entities, or stubs, that a unique index guards.

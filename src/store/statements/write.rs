@@ -49,6 +49,13 @@ impl EntityType {
         })
     }
 
+    /// `(ids uuid[], patches jsonb[])` → id of those that are locked.
+    pub fn lock_unchanged(&self) -> Result<Rc<Statement>, PgError> {
+        self.kept(Query::LockUnchanged, &ROWS[..2], &[pg_sys::UUIDOID], Planning::ByIndex, || {
+            self.fill(include_str!("../../../sql/queries/lock_unchanged.sql"), &[])
+        })
+    }
+
     /// As [`EntityType::update_by_id`], with `(…, key text[], …)` behind: the key that each must
     /// still have.
     pub fn update_by_key(&self, set: usize) -> Result<Rc<Statement>, PgError> {

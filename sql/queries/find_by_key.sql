@@ -2,7 +2,7 @@
 -- more than two, because events of the chunk may take the key from some. Live ones come first,
 -- so that a soft-deleted entity does not make a key ambiguous.
 SELECT k.n, e.id, e.stub, e.is_deleted, e.attributes
-FROM ROWS FROM ({keys}) WITH ORDINALITY AS k({names}, n)
+FROM {rows} AS k({names}, n)
 CROSS JOIN LATERAL (
     SELECT {id} AS id, {is_stub} AS stub, {is_deleted} AS is_deleted, {attributes} AS attributes
     FROM {table} AS t

@@ -1,6 +1,6 @@
 -- New entities: the columns that the events give, the others' defaults.
 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
 SELECT {values}
-FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY AS i(id, a, stub, n)
+FROM {rows} AS i(id, a, stub, n)
 CROSS JOIN LATERAL pg_catalog.jsonb_to_record(i.a) AS r({record})
 ORDER BY i.n

@@ -1,7 +1,7 @@
 -- Rows that events leave as they are ($2: what they say of each), locked, as far as they are what
 -- was seen.
 SELECT t.id
-FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS i(id, patches)
+FROM {rows} AS i(id, patches)
 JOIN {table} AS t ON t.id OPERATOR(pg_catalog.=) i.id
 WHERE NOT t.stub
   AND t.deleted_at IS NULL

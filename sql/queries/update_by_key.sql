@@ -4,8 +4,7 @@ SET attributes = COALESCE(erp._merge(t.attributes, i.patches), t.attributes),
     stub = t.stub AND NOT i.is_upserted,
     deleted_at = CASE WHEN NOT i.is_upserted THEN t.deleted_at END,
     updated_at = $4
-FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($5), {keys})
-     AS i(id, patches, is_stub, is_upserted, {names})
+FROM {rows} AS i(id, patches, is_stub, is_upserted, {names})
 WHERE t.id OPERATOR(pg_catalog.=) i.id
   AND (t.stub OR NOT i.is_stub)
   AND {match}

@@ -3,8 +3,7 @@
 -- evaluated on the locked row. A row that would not change is locked, not written.
 INSERT INTO {table} AS t (id, attributes, stub, created_at, updated_at)
 SELECT i.id, i.attributes, i.stub, $4, $4
-FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))
-     AS i(id, attributes, stub)
+FROM {rows} AS i(id, attributes, stub)
 ON CONFLICT ({columns}) DO UPDATE
 SET attributes = COALESCE(
         erp._merge(t.attributes, COALESCE($5 OPERATOR(pg_catalog.->) excluded.id::pg_catalog.text, excluded.attributes)),

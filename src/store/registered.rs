@@ -20,7 +20,7 @@ use super::apply::Stop;
 use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::layout::{IdSource, Kind};
-use super::statements::Shape;
+use super::statements::{Count, Shape};
 use super::working_set::WorkingSet;
 use super::write::{Written, merged, not_written};
 use crate::error::Failure;
@@ -81,7 +81,8 @@ impl<'a> Registered<'_, 'a> {
         }
         for (shape, rows) in by_shape(changed) {
             let arguments = [self.ids(&rows), self.columns(&rows), self.now];
-            self.ty.update_columns(&shape)?.execute(&arguments, Access::Write)?;
+            let count = Count::of(rows.len());
+            self.ty.update_columns(&shape, count)?.execute(&arguments, Access::Write)?;
         }
         Ok(())
     }
@@ -205,8 +206,8 @@ impl<'a> Registered<'_, 'a> {
             let stubs = rows.iter().map(|row| self.entity(row.index).stub);
             let stubs = array::of_bool(self.arena, stubs);
             let arguments = [self.ids(&rows), self.columns(&rows), stubs, self.now];
-            let count = self.ty.insert_columns(&shape)?.execute_counted(&arguments)?;
-            if count < rows.len() as u64 {
+            let statement = self.ty.insert_columns(&shape, Count::of(rows.len()))?;
+            if statement.execute_counted(&arguments)? < rows.len() as u64 {
                 return Err(not_written(self.ty).into());
             }
             written.created.extend(rows.iter().map(|row| row.index));

@@ -1,7 +1,7 @@
 //! Finding the entities that a chunk of events asks for: all keys of a key set in one
 //! statement, everything in one snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bumpalo::Bump;
 use erp_engine::jsonb::Value;
@@ -12,7 +12,7 @@ use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::guard::Unguarded;
 use super::request::{BY_ID, Request, ScopeRequest, Types};
-use super::statements::Find;
+use super::statements::{Count, Find};
 use super::working_set::{Address, WorkingSet};
 use super::write::order;
 use crate::error::Failure;
@@ -176,7 +176,7 @@ pub fn check_linked<'a>(
 }
 
 /// Keys by type and key set.
-type Keys<'a> = BTreeMap<(usize, usize), HashSet<Key<'a>>>;
+type Keys<'a> = BTreeMap<(usize, usize), BTreeSet<Key<'a>>>;
 
 /// Keys of entities that may change, or that a prune reads the relations of.
 fn upserted<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
@@ -281,17 +281,22 @@ pub fn find_by_key<'a>(
     access: Access,
     arena: &'a Bump,
 ) -> Result<Vec<Row<'a>>, Failure> {
-    let statement = ty.find_by_key(set, find)?;
+    let statement = ty.find_by_key(set, find, Count::of(keys.len()))?;
     let columns = ty.key_sets[set].attributes.len();
     let arguments: Vec<_> = (0..columns)
         .map(|column| array::of_text(arena, keys.iter().map(move |key| key[column])))
         .collect();
     let rows = statement.execute(&arguments, access)?;
     let mut found = Vec::with_capacity(rows.len());
+    let is_told = ty.text_column(set).is_some();
     for row in rows.iter() {
-        let (Some(n), Some(id)) = (row.i64(1), ty.layout.id(&row, 2, arena)?) else { continue };
+        let key = match is_told {
+            true => row.text(1, arena)?.map(|key| &*arena.alloc_slice_copy(&[key])),
+            false => row.i64(1).map(|n| keys[n as usize - 1]),
+        };
+        let (Some(key), Some(id)) = (key, ty.layout.id(&row, 2, arena)?) else { continue };
         found.push(Row {
-            key: keys[n as usize - 1],
+            key,
             id,
             stub: row.bool(3),
             is_deleted: row.bool(4),

@@ -23,7 +23,7 @@ use super::guard::Way;
 use super::layout::uuid;
 use super::registered::{Ids, Registered, assign_ids};
 use super::resolve::{find_by_id, find_by_key};
-use super::statements::Find;
+use super::statements::{Count, Find};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
 use crate::pg::array;
@@ -148,6 +148,7 @@ impl<'t, 'a> Table<'t, 'a> {
         let entity = |index: &usize| &self.entities.entities[*index];
         rows.sort_by_key(|index| entity(index).id);
         let patches = self.patches(&rows)?;
+        let count = Count::of(rows.len());
         let mut arguments = vec![
             array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id))),
             patches,
@@ -165,9 +166,9 @@ impl<'t, 'a> Table<'t, 'a> {
                 arguments.extend(columns.map(|column| {
                     array::of_text(self.arena, keys.iter().map(move |key| key[column]))
                 }));
-                self.ty.update_by_key(set)?
+                self.ty.update_by_key(set, count)?
             }
-            None => self.ty.update_by_id()?,
+            None => self.ty.update_by_id(count)?,
         };
         let found = statement.execute(&arguments, Access::Write)?;
         if found.len() == rows.len() {
@@ -197,7 +198,8 @@ impl<'t, 'a> Table<'t, 'a> {
         rows.sort_by_key(|index| entity(index).id);
         let ids = array::of_uuid(self.arena, rows.iter().map(|index| uuid(entity(index).id)));
         let arguments = [ids, self.patches(&rows)?];
-        let locked = self.ty.lock_unchanged()?.execute(&arguments, Access::Write)?;
+        let locked =
+            self.ty.lock_unchanged(Count::of(rows.len()))?.execute(&arguments, Access::Write)?;
         if locked.len() == rows.len() {
             return Ok(());
         }
@@ -258,7 +260,8 @@ impl<'t, 'a> Table<'t, 'a> {
             array::of_bool(self.arena, rows.iter().map(|index| entity(index).stub)),
             self.now,
         ];
-        let returned = self.ty.insert_new()?.execute(&arguments, Access::Write)?;
+        let returned =
+            self.ty.insert_new(Count::of(rows.len()))?.execute(&arguments, Access::Write)?;
         if returned.len() < rows.len() {
             return Err(not_written(self.ty).into());
         }
@@ -289,7 +292,8 @@ impl<'t, 'a> Table<'t, 'a> {
         if self.ty.key_sets[set].is_unique {
             arguments.push(self.operations(&rows, &ids)?);
         }
-        let returned = self.ty.insert(set)?.execute(&arguments, Access::Write)?;
+        let returned =
+            self.ty.insert(set, Count::of(rows.len()))?.execute(&arguments, Access::Write)?;
         let mut actual = self.ids_by_key(set, &returned)?;
         let unseen: HashSet<Key<'a>> =
             rows.iter().filter(|row| !actual.contains_key(row.key)).map(|row| row.key).collect();

@@ -22,19 +22,19 @@ pub enum Query {
     /// To the type so named.
     Cast(String),
     FindById,
-    FindByKey(Find),
-    UpdateById,
-    UpdateByKey,
+    FindByKey(Find, Count),
+    UpdateById(Count),
+    UpdateByKey(Count),
     NextIds,
     IdTexts,
     LockById,
-    LockUnchanged,
-    InsertColumns(Shape),
-    UpdateColumns(Shape),
+    LockUnchanged(Count),
+    InsertColumns(Shape, Count),
+    UpdateColumns(Shape, Count),
     /// Entities, or stubs, that a unique index guards.
-    Insert,
+    Insert(Count),
     /// Entities that none guards.
-    InsertNew,
+    InsertNew(Count),
     Relink,
     DeleteByKey,
     DeleteById,
@@ -53,6 +53,42 @@ pub enum Query {
         only_live: bool,
         lock: bool,
     },
+}
+
+/// How many rows a statement is given, as arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Count {
+    /// Its plan has nothing to join: writing it takes about an eighth less time.
+    One,
+    Many,
+}
+
+impl Count {
+    pub fn of(rows: usize) -> Count {
+        if rows == 1 { Count::One } else { Count::Many }
+    }
+
+    /// What to select from: the rows that the parameters hold.
+    fn rows(self, parameters: impl IntoIterator<Item = usize>) -> String {
+        let each = parameters.into_iter().map(|n| match self {
+            Count::One => format!("(${n})[1]"),
+            Count::Many => format!("pg_catalog.unnest(${n})"),
+        });
+        let each = each.collect::<Vec<_>>().join(", ");
+        match self {
+            Count::One => format!("(SELECT {each})"),
+            Count::Many => format!("ROWS FROM ({each})"),
+        }
+    }
+
+    /// As [`Count::rows`], with their numbers from 1 behind.
+    fn numbered_rows(self, parameters: impl IntoIterator<Item = usize>) -> String {
+        let rows = self.rows(parameters);
+        match self {
+            Count::One => format!("(SELECT r.*, 1::pg_catalog.int8 FROM {rows} AS r)"),
+            Count::Many => format!("{rows} WITH ORDINALITY"),
+        }
+    }
 }
 
 /// The columns of a registered table that a statement writes, by their positions.

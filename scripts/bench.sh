@@ -4,7 +4,18 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+has_node() { command -v node >/dev/null && command -v npm >/dev/null; }
+
+# The contender outside the database, and the packages it is made of.
+prepare_node() {
+    has_node || scripts/setup.sh nodejs npm || die "--without-node leaves the Node.js worker out"
+    has_node || die "node and npm are not on the PATH; --without-node leaves the Node.js worker out"
+    local lock=benches/node/package-lock.json installed=benches/node/node_modules/.package-lock.json
+    [ "$installed" -nt "$lock" ] || quiet npm npm ci --prefix benches/node --no-audit --no-fund
+}
+
 stage "benchmarks"
+[[ " $* " == *" --without-node "* ]] || prepare_node
 quiet build-bench cargo build --release -p erp_bench "${LOCKED[@]}"
 # Large enough that what is measured stays in memory.
 export PGEXTRA=${PGEXTRA:-shared_buffers = '1GB'}

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes sure the machine has what build, demo and tests need: installs it as root, names it otherwise.
+# setup.sh [PACKAGE…]: makes sure the machine has what build, demo and tests need, and the Debian packages named: installs
+# it as root, names it otherwise.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-packages=(gcc libc6-dev clang libclang-dev)
+packages=(gcc libc6-dev clang libclang-dev "$@")
 if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/bin/pg_config$ ]]; then
     packages+=("postgresql-${BASH_REMATCH[1]}" "postgresql-server-dev-${BASH_REMATCH[1]}")
 fi

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use postgres::{Client, Statement};
-
 use crate::Result;
 use crate::clock::Clock;
-use crate::database::Database;
 use crate::events::Payload;
+use crate::memory::Memory;
 use crate::mode::Phase;
 
 /// Whose tables they are.
@@ -18,31 +16,39 @@ pub enum Peer {
     Sql,
     /// A PL/pgSQL function, called for each event.
     PlPgSql,
+    /// A worker outside the database.
+    Node,
     /// Ready rows: what writing alone costs.
     Floor,
 }
 
 impl Peer {
-    pub const ALL: [Peer; 4] = [Peer::Toolkit, Peer::Sql, Peer::PlPgSql, Peer::Floor];
+    pub const ALL: [Peer; 5] = [Peer::Toolkit, Peer::Sql, Peer::PlPgSql, Peer::Node, Peer::Floor];
 
     pub fn schema(self) -> &'static str {
         match self {
             Peer::Toolkit => "public",
             Peer::Sql => "hand_sql",
             Peer::PlPgSql => "hand_plpgsql",
+            Peer::Node => "node",
             Peer::Floor => "floor",
         }
     }
-}
 
-pub struct Contender {
-    pub label: &'static str,
-    pub peer: Peer,
-    pub client: Client,
-    /// The server's process for the session.
-    pid: i32,
-    /// Statements of each phase; none, and it does not take part.
-    statements: Vec<(Phase, Statement)>,
+    /// What helps SQL written by hand: plans are kept that were made when tables were small, and
+    /// costs that are guessed too high would have them compiled. The toolkit has to see to both
+    /// itself.
+    pub fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Peer::Toolkit => &[],
+            _ => &[
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                ("jit", "off"),
+            ],
+        }
+    }
 }
 
 /// A part of the events, from and to counted from 1.
@@ -53,51 +59,48 @@ pub struct Step {
     pub payloads: Option<Vec<Payload>>,
 }
 
+/// Who does the steps.
+pub trait Worker {
+    fn takes_part(&self, phase: Phase) -> bool;
+
+    /// The processes that do the work: the server's for the session, and others.
+    fn processes(&self) -> Vec<u32>;
+
+    /// What does not count.
+    fn prepare(&mut self, _step: &Step) -> Result<()> {
+        Ok(())
+    }
+
+    fn run(&mut self, phase: Phase, step: &Step) -> Result<()>;
+
+    fn memory(&mut self) -> Result<Memory>;
+}
+
+pub struct Contender {
+    pub label: &'static str,
+    pub peer: Peer,
+    worker: Box<dyn Worker>,
+}
+
 impl Contender {
-    pub fn new(
-        database: &Database,
-        label: &'static str,
-        peer: Peer,
-        statements: &[(Phase, String)],
-    ) -> Result<Contender> {
-        let mut client = database.connect(label, peer.schema())?;
-        if peer != Peer::Toolkit {
-            // What helps SQL written by hand: plans are kept that were made when tables were small,
-            // and costs that are guessed too high would have them compiled. The toolkit has to
-            // see to both itself.
-            client.batch_execute(
-                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-                 SET jit = off",
-            )?;
-        }
-        let statements = statements
-            .iter()
-            .map(|(phase, text)| Ok((*phase, client.prepare(text)?)))
-            .collect::<Result<_>>()?;
-        let pid = client.query_one("SELECT pg_backend_pid()", &[])?.get(0);
-        Ok(Contender { label, peer, client, pid, statements })
+    pub fn new(label: &'static str, peer: Peer, worker: impl Worker + 'static) -> Contender {
+        Contender { label, peer, worker: Box::new(worker) }
     }
 
     pub fn takes_part(&self, phase: Phase) -> bool {
-        self.statements.iter().any(|(of, _)| *of == phase)
+        self.worker.takes_part(phase)
     }
 
     /// Does a step. How long it took by `clock`.
     pub fn step(&mut self, phase: Phase, step: &Step, clock: Clock) -> Result<Duration> {
-        let (version, from, to) = (phase.version() as i16, step.from as i32, step.to as i32);
-        let start = clock.now(self.pid)?;
-        for (_, statement) in self.statements.iter().filter(|(of, _)| *of == phase) {
-            match &step.payloads {
-                None => {
-                    self.client.query(statement, &[&version, &from, &to])?;
-                }
-                Some(payloads) => {
-                    for payload in payloads {
-                        self.client.query(statement, &[payload])?;
-                    }
-                }
-            }
-        }
-        Ok(clock.now(self.pid)? - start)
+        self.worker.prepare(step)?;
+        let processes = self.worker.processes();
+        let start = clock.now(&processes)?;
+        self.worker.run(phase, step)?;
+        Ok(clock.now(&processes)? - start)
+    }
+
+    pub fn memory(&mut self) -> Result<Memory> {
+        self.worker.memory()
     }
 }

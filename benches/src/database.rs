@@ -16,8 +16,12 @@ impl Database {
             .connect(NoTls)?
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))?;
         let database = Database { name };
-        database.connect("setup", "public")?.batch_execute("CREATE EXTENSION erp_toolkit")?;
+        database.connect_keeper("public")?.batch_execute("CREATE EXTENSION erp_toolkit")?;
         Ok(database)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A session that finds tables and functions in `schema`. `purpose` is shown by
@@ -27,6 +31,13 @@ impl Database {
         config.dbname(&self.name).application_name(&format!("erp_bench {purpose}"));
         let mut client = config.connect(NoTls)?;
         client.batch_execute(&format!("SET search_path = {schema}"))?;
+        Ok(client)
+    }
+
+    /// A session for what is not measured. Compiling its statements takes longer than to run them.
+    pub fn connect_keeper(&self, schema: &str) -> Result<Client> {
+        let mut client = self.connect("keeper", schema)?;
+        client.batch_execute("SET jit = off")?;
         Ok(client)
     }
 }

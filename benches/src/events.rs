@@ -10,9 +10,11 @@ use crate::database::Database;
 use crate::random::Random;
 use crate::workload::{Version, Workload};
 
-/// Events that were there before those that are measured: tables are small, not empty, and have
-/// statistics.
-pub const HISTORY: usize = 1_000;
+/// How many events were there before those that are measured: tables are small, not empty, and
+/// have statistics.
+pub fn history(events: usize) -> usize {
+    (events / 10).min(1_000)
+}
 
 const SEED: u64 = 20_240_101;
 
@@ -33,13 +35,13 @@ fn payload(workload: &Workload, version: Version, n: usize) -> Payload {
 
 /// Makes and fills `bench.event` and `bench.mapping`. Returns the mean size of a payload as jsonb.
 pub fn load(database: &Database, workload: &Workload, events: usize) -> Result<u64> {
-    let mut client = database.connect("setup", "public")?;
+    let mut client = database.connect_keeper("public")?;
     client.batch_execute(include_str!("../sql/events.sql"))?;
     let keep = "INSERT INTO bench.mapping (document) VALUES ($1)";
     client.execute(keep, &[&workload.mapping()?])?;
     for version in [Version::First, Version::Changed] {
         let mut rows = client.copy_in("COPY bench.event (version, n, payload) FROM STDIN")?;
-        for n in 1..=events + HISTORY {
+        for n in 1..=events + history(events) {
             let text = payload(workload, version, n).0.replace('\\', "\\\\");
             writeln!(rows, "{}\t{n}\t{text}", version as i16)?;
         }
@@ -48,6 +50,12 @@ pub fn load(database: &Database, workload: &Workload, events: usize) -> Result<u
     client.batch_execute("VACUUM ANALYZE bench.event")?;
     let size = "SELECT avg(pg_column_size(payload))::bigint FROM bench.event";
     Ok(client.query_one(size, &[])?.get::<_, i64>(0) as u64)
+}
+
+impl Payload {
+    pub fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 impl ToSql for Payload {

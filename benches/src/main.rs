@@ -10,10 +10,12 @@ mod events;
 mod floor;
 mod memory;
 mod mode;
+mod node;
 mod options;
 mod race;
 mod random;
 mod report;
+mod session;
 mod tables;
 mod verify;
 mod workload;
@@ -49,7 +51,8 @@ fn run(options: &Options) -> Result<()> {
         let payload_bytes = events::load(&database, workload, options.events)?;
         report::workload(workload, &tables, payload_bytes);
         for mode in &options.modes {
-            mode::run(&database, workload, &tables, *mode, options)?;
+            let measured = mode::run(&database, workload, &tables, *mode, options)?;
+            report::mode(&measured);
         }
     }
     Ok(())

@@ -4,10 +4,14 @@ use crate::Result;
 use crate::clock::Clock;
 use crate::contender::{Contender, Peer, Step};
 use crate::database::Database;
+use crate::memory::Memory;
+use crate::node::Node;
 use crate::options::Options;
+use crate::race::{self, Cost};
+use crate::session::Session;
 use crate::tables::Tables;
 use crate::workload::{Version, Workload};
-use crate::{events, floor, memory, race, report, verify};
+use crate::{events, floor, verify};
 
 /// A way to apply events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,32 +75,44 @@ impl Mode {
         database: &Database,
         workload: &Workload,
         tables: &Tables,
+        options: &Options,
     ) -> Result<Vec<Contender>> {
-        let contender = |label, peer, statement: &str| {
+        let session = |label, peer, statements: &[(Phase, String)]| {
+            Ok(Contender::new(label, peer, Session::new(database, label, peer, statements)?))
+        };
+        // The same statement in each phase.
+        let same = |label, peer, statement: &str| {
             let statement = statement.replace("{event}", workload.event_name);
             let statements: Vec<_> =
                 self.phases().iter().map(|phase| (*phase, statement.clone())).collect();
-            Contender::new(database, label, peer, &statements)
+            session(label, peer, &statements)
         };
-        Ok(match self {
+        let mut contenders: Vec<Result<Contender>> = match self {
             Mode::Batch => vec![
-                contender("erp_apply_batch", Peer::Toolkit, include_str!("../sql/erp_batch.sql"))?,
-                contender("SQL by hand", Peer::Sql, include_str!("../sql/hand_batch.sql"))?,
-                Contender::new(database, "ready rows", Peer::Floor, &floor::statements(tables))?,
+                same("erp_apply_batch", Peer::Toolkit, include_str!("../sql/erp_batch.sql")),
+                same("SQL by hand", Peer::Sql, include_str!("../sql/hand_batch.sql")),
             ],
             Mode::Rows => vec![
-                contender("erp_apply", Peer::Toolkit, include_str!("../sql/erp_rows.sql"))?,
-                contender("PL/pgSQL by hand", Peer::PlPgSql, include_str!("../sql/hand_rows.sql"))?,
+                same("erp_apply", Peer::Toolkit, include_str!("../sql/erp_rows.sql")),
+                same("PL/pgSQL by hand", Peer::PlPgSql, include_str!("../sql/hand_rows.sql")),
             ],
             Mode::Client => vec![
-                contender("erp_apply", Peer::Toolkit, include_str!("../sql/erp_client.sql"))?,
-                contender("PL/pgSQL by hand", Peer::PlPgSql, "SELECT apply_one($1)")?,
+                same("erp_apply", Peer::Toolkit, include_str!("../sql/erp_client.sql")),
+                same("PL/pgSQL by hand", Peer::PlPgSql, "SELECT apply_one($1)"),
             ],
             Mode::Map => vec![
-                contender("erp_map", Peer::Toolkit, include_str!("../sql/erp_map.sql"))?,
-                contender("SQL by hand", Peer::Sql, include_str!("../sql/hand_map.sql"))?,
+                same("erp_map", Peer::Toolkit, include_str!("../sql/erp_map.sql")),
+                same("SQL by hand", Peer::Sql, include_str!("../sql/hand_map.sql")),
             ],
-        })
+        };
+        if self == Mode::Batch && options.floor {
+            contenders.push(session("ready rows", Peer::Floor, &floor::statements(tables)));
+        }
+        if self == Mode::Client && options.node {
+            let node = Node::start(database, workload)?;
+            contenders.push(Ok(Contender::new("Node.js worker", Peer::Node, node)));
+        }
+        contenders.into_iter().collect()
     }
 
     /// The parts in which contenders take turns.
@@ -112,7 +128,7 @@ impl Mode {
 
     /// Events that came before those that are measured.
     fn history(self, workload: &Workload, events: usize) -> Step {
-        self.step(workload, Version::First, events + 1, events + events::HISTORY)
+        self.step(workload, Version::First, events + 1, events + events::history(events))
     }
 
     fn step(self, workload: &Workload, version: Version, from: usize, to: usize) -> Step {
@@ -141,29 +157,40 @@ impl Phase {
     }
 }
 
-/// Runs and tells a mode.
+/// What came out of a mode.
+pub struct Measured {
+    pub workload: &'static str,
+    pub mode: Mode,
+    pub labels: Vec<&'static str>,
+    /// In each phase the costs in the order of the labels; `None` for who takes no part.
+    pub phases: Vec<(Phase, Vec<Option<Cost>>)>,
+    /// Of each contender, after the history and at the end.
+    pub memory: Vec<[Memory; 2]>,
+}
+
 pub fn run(
     database: &Database,
-    workload: &Workload,
+    workload: &'static Workload,
     tables: &Tables,
     mode: Mode,
     options: &Options,
-) -> Result<()> {
-    let mut keeper = database.connect("keeper", "public")?;
-    tables.empty(&mut keeper)?;
-    if mode == Mode::Batch {
+) -> Result<Measured> {
+    let mut keeper = database.connect_keeper("public")?;
+    tables.empty(&mut keeper, &Peer::ALL)?;
+    if mode == Mode::Batch && options.floor {
         floor::make_ready(database, tables, options.events)?;
     }
-    let mut contenders = mode.contenders(database, workload, tables)?;
+    let mut contenders = mode.contenders(database, workload, tables, options)?;
+    let peers: Vec<Peer> = contenders.iter().map(|contender| contender.peer).collect();
     let history = mode.history(workload, options.events);
     for contender in &mut contenders {
         contender.step(mode.phases()[0], &history, Clock::Wall)?;
     }
-    let before = memory::of(&mut contenders[0].client)?;
-    let mut measured = Vec::new();
+    let before = memory(&mut contenders)?;
+    let mut phases = Vec::new();
     for phase in mode.phases() {
         let steps = mode.steps(workload, phase.version(), options.events);
-        tables.settle(&mut keeper)?;
+        tables.settle(&mut keeper, &peers)?;
         let costs = race::run(&mut contenders, *phase, &steps, options.clock, &mut keeper)?;
         if mode == Mode::Map {
             verify::same_updates(database, workload)?;
@@ -171,13 +198,22 @@ pub fn run(
             verify::same_rows(database, tables, &contenders, *phase)?;
         }
         if options.only.is_none_or(|only| only == *phase) {
-            measured.push((*phase, costs));
+            phases.push((*phase, costs));
         }
         if options.only == Some(*phase) {
             break;
         }
     }
-    let memory = [before, memory::of(&mut contenders[0].client)?];
-    report::mode(mode, &contenders, &measured, &memory);
-    Ok(())
+    let after = memory(&mut contenders)?;
+    Ok(Measured {
+        workload: workload.name,
+        mode,
+        labels: contenders.iter().map(|contender| contender.label).collect(),
+        phases,
+        memory: before.into_iter().zip(after).map(|(before, after)| [before, after]).collect(),
+    })
+}
+
+fn memory(contenders: &mut [Contender]) -> Result<Vec<Memory>> {
+    contenders.iter_mut().map(Contender::memory).collect()
 }

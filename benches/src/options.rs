@@ -13,22 +13,29 @@ pub struct Options {
     /// The one phase that is told.
     pub only: Option<Phase>,
     pub clock: Clock,
+    /// Whether ready rows take part.
+    pub floor: bool,
+    /// Whether the Node.js worker takes part.
+    pub node: bool,
 }
 
 const EVENTS: usize = 100_000;
-const QUICK: usize = 10_000;
+/// What `--quick` does, unless it is told more.
+const QUICK: usize = 4_000;
+const QUICK_MODES: [Mode; 3] = [Mode::Batch, Mode::Client, Mode::Map];
 
 pub fn usage() -> String {
     let list = |names: Vec<&str>| names.join(", ");
     format!(
         "usage: erp_bench [--quick | --events N] [--workload NAME]… [--mode NAME]… [--only PHASE] \
-         [--cpu]\n\
+         [--cpu] [--without-node]\n\
          \n\
          --events N       events, at least 100 (default {EVENTS}, --quick {QUICK})\n\
          --workload NAME  {}\n\
          --mode NAME      {}\n\
          --only PHASE     {}\n\
-         --cpu            measure by the processor time of the server's process",
+         --without-node   leave the Node.js worker out\n\
+         --cpu            measure by the processor time of the processes that do the work",
         list(workload::ALL.iter().map(|workload| workload.name).collect()),
         list(Mode::ALL.iter().map(|mode| mode.name()).collect()),
         list(Phase::ALL.iter().map(|phase| phase.name()).collect()),
@@ -43,12 +50,16 @@ impl Options {
             modes: Vec::new(),
             only: None,
             clock: Clock::Wall,
+            floor: true,
+            node: true,
         };
+        let mut quick = false;
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
+                "--without-node" => options.node = false,
                 "--cpu" => options.clock = Clock::Cpu,
-                "--quick" => options.events = QUICK,
+                "--quick" => (options.events, quick) = (QUICK, true),
                 "--events" => options.events = events(&value()?)?,
                 "--workload" => options.workloads.push(workload(&value()?)?),
                 "--mode" => options.modes.push(mode(&value()?)?),
@@ -59,7 +70,10 @@ impl Options {
         if options.workloads.is_empty() {
             options.workloads = workload::ALL.to_vec();
         }
-        if options.modes.is_empty() {
+        if quick && options.modes.is_empty() {
+            options.modes = QUICK_MODES.to_vec();
+            options.floor = false;
+        } else if options.modes.is_empty() {
             options.modes = Mode::ALL.to_vec();
         }
         if let Some(only) = options.only {

@@ -1,10 +1,7 @@
 //! What is printed: markdown tables of fixed width.
 
 use crate::clock::Clock;
-use crate::contender::Contender;
-use crate::events::HISTORY;
-use crate::memory::Memory;
-use crate::mode::{Mode, Phase};
+use crate::mode::{Measured, Mode};
 use crate::options::Options;
 use crate::race::Cost;
 use crate::tables::Tables;
@@ -18,9 +15,20 @@ pub fn start(options: &Options) {
     println!("{} events in batches, {} one at a time.", thousands(batches), thousands(single));
     let clock = match options.clock {
         Clock::Wall => "Events a second",
-        Clock::Cpu => "Events a second of the server's processor time",
+        Clock::Cpu => "Events a second of processor time",
     };
     println!("{clock}, and how many times those of the peer written by hand.");
+    let modes = Mode::ALL.iter().filter(|mode| !options.modes.contains(mode));
+    let mut left_out: Vec<&str> = modes.map(|mode| mode.title()).collect();
+    left_out.extend(
+        [(options.floor, "ready rows"), (options.node, "the Node.js worker")]
+            .iter()
+            .filter(|(takes_part, _)| !takes_part)
+            .map(|(_, who)| *who),
+    );
+    if !left_out.is_empty() {
+        println!("Left out: {}.", left_out.join("; "));
+    }
 }
 
 pub fn workload(workload: &Workload, tables: &Tables, payload_bytes: u64) {
@@ -29,22 +37,29 @@ pub fn workload(workload: &Workload, tables: &Tables, payload_bytes: u64) {
     println!("\n{}. A payload has {payload_bytes} bytes; tables: {tables}.", workload.summary);
 }
 
-type Measured = Vec<(Phase, Vec<Option<Cost>>)>;
-
-pub fn mode(mode: Mode, contenders: &[Contender], measured: &Measured, memory: &[Memory; 2]) {
+pub fn mode(measured: &Measured) {
+    let Measured { mode, labels, phases, memory, .. } = measured;
     println!();
-    line(mode.title(), measured.iter().map(|(phase, _)| phase.name().to_owned()));
-    rule(measured.len());
-    for (who, contender) in contenders.iter().enumerate() {
-        line(contender.label, measured.iter().map(|(_, costs)| speed(costs, who)));
+    line(mode.title(), phases.iter().map(|(phase, _)| phase.name().to_owned()));
+    rule(phases.len());
+    for (who, label) in labels.iter().enumerate() {
+        line(label, phases.iter().map(|(_, costs)| speed(costs, who)));
     }
-    if mode != Mode::Map {
-        for (who, contender) in contenders.iter().enumerate() {
-            let wal = measured.iter().map(|(_, costs)| wal(costs[who]));
-            line(&format!("{}, WAL an event", contender.label), wal);
+    if *mode != Mode::Map {
+        for (who, label) in labels.iter().enumerate() {
+            line(
+                &format!("{label}, WAL an event"),
+                phases.iter().map(|(_, costs)| wal(costs[who])),
+            );
         }
     }
-    println!("{}", memory_line(contenders[0].label, memory));
+    println!();
+    let columns = ["at the start", "at the end", "peak with shared"];
+    line("a session's own memory", columns.into_iter().map(str::to_owned));
+    rule(columns.len());
+    for (label, [first, last]) in labels.iter().zip(memory) {
+        line(label, [first.own, last.own, last.peak].into_iter().map(megabytes));
+    }
 }
 
 fn line(label: &str, cells: impl Iterator<Item = String>) {
@@ -72,24 +87,8 @@ fn wal(cost: Option<Cost>) -> String {
     cost.map_or("–".into(), |cost| format!("{} B", thousands(cost.wal / cost.events as u64)))
 }
 
-fn memory_line(label: &str, [first, last]: &[Memory; 2]) -> String {
-    let mut line = format!(
-        "\n{label}: memory contexts {} after {HISTORY} events, {} at the end",
-        megabytes(first.contexts),
-        megabytes(last.contexts)
-    );
-    if let (Some(before), Some(after)) = (first.own, last.own) {
-        let (before, after) = (megabytes(before), megabytes(after));
-        line.push_str(&format!("; the process's own memory {before}, {after}"));
-    }
-    if let Some(peak) = last.peak {
-        line.push_str(&format!("; peak with shared buffers {}", megabytes(peak)));
-    }
-    line + "."
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+fn megabytes(bytes: Option<u64>) -> String {
+    bytes.map_or("–".into(), |bytes| format!("{:.1} MB", bytes as f64 / 1e6))
 }
 
 fn thousands(number: u64) -> String {

@@ -15,7 +15,7 @@ pub struct Tables {
 /// Prepares the managed tables and copies their shape: columns, generated ones too, defaults,
 /// indexes, fillfactor.
 pub fn create(database: &Database, workload: &Workload) -> Result<Tables> {
-    let mut client = database.connect("setup", Peer::Toolkit.schema())?;
+    let mut client = database.connect_keeper(Peer::Toolkit.schema())?;
     client.execute("SELECT count(*) FROM erp_prepare($1)", &[&workload.mapping()?])?;
     let slugs = "SELECT slug FROM erp.entity_type ORDER BY created_at, slug";
     let names: Vec<String> = client.query(slugs, &[])?.iter().map(|row| row.get(0)).collect();
@@ -42,7 +42,7 @@ fn create_functions(database: &Database, workload: &Workload) -> Result<()> {
     for (peer, function) in
         [(Peer::Sql, workload.batch), (Peer::Sql, workload.map), (Peer::PlPgSql, workload.row)]
     {
-        database.connect("setup", peer.schema())?.batch_execute(function)?;
+        database.connect_keeper(peer.schema())?.batch_execute(function)?;
     }
     Ok(())
 }
@@ -58,18 +58,21 @@ fn copy(client: &mut Client, table: &str, schema: &str) -> Result<()> {
 }
 
 impl Tables {
-    fn all(&self) -> String {
-        let of = |peer: Peer| self.names.iter().map(move |t| format!("{}.{t}", peer.schema()));
-        Peer::ALL.into_iter().flat_map(of).collect::<Vec<_>>().join(", ")
+    fn of(&self, peers: &[Peer]) -> String {
+        let names = |peer: &Peer| {
+            let schema = peer.schema();
+            self.names.iter().map(move |table| format!("{schema}.{table}"))
+        };
+        peers.iter().flat_map(names).collect::<Vec<_>>().join(", ")
     }
 
-    pub fn empty(&self, client: &mut Client) -> Result<()> {
-        Ok(client.batch_execute(&format!("TRUNCATE {}", self.all()))?)
+    pub fn empty(&self, client: &mut Client, peers: &[Peer]) -> Result<()> {
+        Ok(client.batch_execute(&format!("TRUNCATE {}", self.of(peers)))?)
     }
 
     /// What every phase starts from.
-    pub fn settle(&self, client: &mut Client) -> Result<()> {
-        client.batch_execute(&format!("VACUUM (ANALYZE) {}", self.all()))?;
+    pub fn settle(&self, client: &mut Client, peers: &[Peer]) -> Result<()> {
+        client.batch_execute(&format!("VACUUM (ANALYZE) {}", self.of(peers)))?;
         Ok(client.batch_execute("CHECKPOINT")?)
     }
 }

@@ -18,7 +18,7 @@ pub fn same_rows(
 ) -> Result<()> {
     let mut first = None;
     for contender in contenders.iter().filter(|contender| contender.takes_part(phase)) {
-        let mut client = database.connect("verification", contender.peer.schema())?;
+        let mut client = database.connect_keeper(contender.peer.schema())?;
         let found = digests(&mut client, tables)?;
         let (label, expected) = first.get_or_insert_with(|| (contender.label, found.clone()));
         for ((table, found), expected) in tables.names.iter().zip(&found).zip(&*expected) {
@@ -41,7 +41,7 @@ pub fn same_rows(
 
 /// Compares what `erp_map` and the peer's `map` make of events.
 pub fn same_updates(database: &Database, workload: &Workload) -> Result<()> {
-    let mut client = database.connect("verification", "public")?;
+    let mut client = database.connect_keeper("public")?;
     let differing = include_str!("../sql/differing_updates.sql");
     let row = client.query_one(differing, &[&workload.event_name])?;
     match row.get::<_, Option<i32>>(0) {
@@ -52,9 +52,12 @@ pub fn same_updates(database: &Database, workload: &Workload) -> Result<()> {
 
 /// Of each table the number of rows and a sum over them.
 fn digests(client: &mut Client, tables: &Tables) -> Result<Vec<(i64, String)>> {
-    client.batch_execute("CREATE TEMP TABLE key (id text PRIMARY KEY, key text NOT NULL)")?;
+    client.batch_execute("CREATE TEMP TABLE key (id uuid PRIMARY KEY, key jsonb NOT NULL)")?;
     for table in &tables.names {
-        client.batch_execute(&include_str!("../sql/keys.sql").replace("{table}", table))?;
+        let columns = include_str!("../sql/key_columns.sql");
+        let columns: String = client.query_one(columns, &[table])?.get(0);
+        let keys = include_str!("../sql/keys.sql");
+        client.batch_execute(&keys.replace("{columns}", &columns).replace("{table}", table))?;
     }
     client.batch_execute("ANALYZE key")?;
     let mut digests = Vec::new();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Workload, sql};
+use super::{Workload, amount, sql};
 use crate::random::Random;
 
 pub const CONTRACT: Workload = Workload {
@@ -33,7 +33,7 @@ fn payload(n: usize, mut stays: Random, mut changes: Random) -> Value {
         "active": changes.chance(80),
         "product": {"id": stays.below(500), "name": stays.pick(&PRODUCTS), "bonus": null},
         "consumption": {
-            "yearly": changes.below(9_000_000) as f64 / 1e3,
+            "yearly": amount(&mut changes, 9_000),
             "unit": "kWh",
             "estimated": false,
         },

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Workload, sql};
+use super::{Workload, amount, sql};
 use crate::random::Random;
 
 pub const CUSTOMER: Workload = Workload {
@@ -34,7 +34,7 @@ fn payload(n: usize, mut stays: Random, mut changes: Random) -> Value {
         "phone": format!("+49 221 {:07}", changes.below(10_000_000)),
         "language": stays.pick(&["de", "en", "fr", "pl"]),
         "active": changes.chance(80),
-        "creditLimit": changes.below(2_000_000) as f64 / 100.0,
+        "creditLimit": amount(&mut changes, 20_000),
         "billingAccountId": format!("BA-{:08}", n.div_ceil(2)),
         "address": {
             "street": stays.pick(&STREETS),

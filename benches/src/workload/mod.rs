@@ -43,6 +43,11 @@ pub enum Version {
 
 pub const ALL: &[&Workload] = &[&customer::CUSTOMER, &contract::CONTRACT, &complex::COMPLEX];
 
+/// An amount below `bound` that is never whole: jsonb would keep 12.0, and JavaScript makes it 12.
+fn amount(random: &mut Random, bound: u64) -> f64 {
+    (random.below(bound) * 100 + 1 + random.below(99)) as f64 / 100.0
+}
+
 /// The SQL of a workload, from its folder.
 macro_rules! sql {
     ($folder:literal, $file:literal) => {

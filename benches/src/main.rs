@@ -16,6 +16,7 @@ mod race;
 mod random;
 mod report;
 mod session;
+mod study;
 mod tables;
 mod verify;
 mod workload;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some(study) = options.study {
+        return study.run(options);
+    }
     report::start(options);
     for workload in &options.workloads {
         let database = database::Database::create()?;

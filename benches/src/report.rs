@@ -1,9 +1,11 @@
 //! What is printed: markdown tables of fixed width.
 
 use crate::clock::Clock;
+use crate::memory::Memory;
 use crate::mode::{Measured, Mode};
 use crate::options::Options;
 use crate::race::Cost;
+use crate::study::Study;
 use crate::tables::Tables;
 use crate::workload::Workload;
 
@@ -60,6 +62,62 @@ pub fn mode(measured: &Measured) {
     for (label, [first, last]) in labels.iter().zip(memory) {
         line(label, [first.own, last.own, last.peak].into_iter().map(megabytes));
     }
+}
+
+/// What a study of `workload` is about.
+pub fn study(study: Study, workload: &Workload, options: &Options) {
+    println!("## {}\n", study.about());
+    print!("Workload {}", workload.name);
+    if options.quick {
+        print!("; a quick run, smaller than the usual one");
+    }
+    println!(".\n");
+}
+
+pub fn scale_head() {
+    println!("Batches of 1,000 events, half of them about new customers.\n");
+    line(
+        "customers in the table",
+        ["µs an event", "beside the first"].map(str::to_owned).into_iter(),
+    );
+    rule(2);
+}
+
+pub fn scale(size: usize, micros: f64, ratio: f64) {
+    let cells = [format!("{micros:.1}"), format!("{ratio:.2} ×")];
+    line(&thousands(size as u64), cells.into_iter());
+}
+
+pub fn connections_head(label: &str, events: usize) {
+    let label = format!("{label}, {} events", thousands(events as u64));
+    let columns = ["one, events/s", "two, events/s", "ratio"];
+    line(&label, columns.map(str::to_owned).into_iter());
+    rule(columns.len());
+}
+
+pub fn connections([one, two]: [f64; 2]) {
+    let cells = [thousands(one as u64), thousands(two as u64), format!("{:.2} ×", two / one)];
+    line("", cells.into_iter());
+}
+
+pub fn connections_median(ratio: f64) {
+    line("median", ["".into(), "".into(), format!("{ratio:.2} ×")].into_iter());
+    println!();
+}
+
+/// `looks` are numbers of events.
+pub fn growth_head(looks: &[usize]) {
+    println!(
+        "The process's own memory, and of it PostgreSQL's memory contexts, after so many events.\n"
+    );
+    line("", looks.iter().map(|look| thousands(*look as u64)));
+    rule(looks.len());
+}
+
+pub fn growth(label: &str, memory: &[Memory]) {
+    let cell =
+        |memory: &Memory| format!("{} ({})", megabytes(memory.own), megabytes(memory.contexts));
+    line(label, memory.iter().map(cell));
 }
 
 fn line(label: &str, cells: impl Iterator<Item = String>) {

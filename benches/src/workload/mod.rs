@@ -6,6 +6,8 @@ mod customer;
 
 use serde_json::Value;
 
+pub use customer::CUSTOMER;
+
 use crate::Result;
 use crate::random::Random;
 
@@ -41,7 +43,7 @@ pub enum Version {
     Changed,
 }
 
-pub const ALL: &[&Workload] = &[&customer::CUSTOMER, &contract::CONTRACT, &complex::COMPLEX];
+pub const ALL: &[&Workload] = &[&CUSTOMER, &contract::CONTRACT, &complex::COMPLEX];
 
 /// An amount below `bound` that is never whole: jsonb would keep 12.0, and JavaScript makes it 12.
 fn amount(random: &mut Random, bound: u64) -> f64 {

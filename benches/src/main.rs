@@ -3,6 +3,7 @@
 //! Only ratios count: everything that is compared runs in turns within one run, on tables of the
 //! same shape, and has to leave the same rows.
 
+mod chart;
 mod clock;
 mod contender;
 mod database;
@@ -23,7 +24,9 @@ mod workload;
 
 use std::process::ExitCode;
 
+use mode::Measured;
 use options::Options;
+use workload::Workload;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -49,17 +52,30 @@ fn run(options: &Options) -> Result<()> {
         return study.run(options);
     }
     report::start(options);
+    let mut measured = Vec::new();
     for workload in &options.workloads {
-        let database = database::Database::create()?;
-        let tables = tables::create(&database, workload)?;
-        let payload_bytes = events::load(&database, workload, options.events)?;
-        report::workload(workload, &tables, payload_bytes);
-        for mode in &options.modes {
-            let measured = mode::run(&database, workload, &tables, *mode, options)?;
-            report::mode(&measured);
-        }
+        measured.extend(compare(workload, options)?);
     }
-    Ok(())
+    match &options.chart {
+        Some(file) => chart::draw(file, options.clock, &measured),
+        None => Ok(()),
+    }
+}
+
+/// Measures and tells a workload.
+fn compare(workload: &'static Workload, options: &Options) -> Result<Vec<Measured>> {
+    let database = database::Database::create()?;
+    let tables = tables::create(&database, workload)?;
+    let payload_bytes = events::load(&database, workload, options.events)?;
+    report::workload(workload, &tables, payload_bytes);
+    let mut measured = Vec::new();
+    for mode in &options.modes {
+        let of_mode = mode::run(&database, workload, &tables, *mode, options)?;
+        report::mode(&of_mode);
+        measured.push(of_mode);
+    }
+    report::beside_node(&measured);
+    Ok(measured)
 }
 
 /// An error with what the server says about it.

@@ -162,7 +162,8 @@ pub struct Measured {
     pub workload: &'static str,
     pub mode: Mode,
     pub labels: Vec<&'static str>,
-    /// In each phase the costs in the order of the labels; `None` for who takes no part.
+    pub peers: Vec<Peer>,
+    /// In each phase the costs in the order of the contenders; `None` for who takes no part.
     pub phases: Vec<(Phase, Vec<Option<Cost>>)>,
     /// Of each contender, after the history and at the end.
     pub memory: Vec<[Memory; 2]>,
@@ -209,6 +210,7 @@ pub fn run(
         workload: workload.name,
         mode,
         labels: contenders.iter().map(|contender| contender.label).collect(),
+        peers,
         phases,
         memory: before.into_iter().zip(after).map(|(before, after)| [before, after]).collect(),
     })

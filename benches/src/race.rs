@@ -19,6 +19,13 @@ pub struct Cost {
     pub wal: u64,
 }
 
+impl Cost {
+    /// Events a second.
+    pub fn speed(&self) -> f64 {
+        self.events as f64 / self.time.as_secs_f64()
+    }
+}
+
 /// Runs the phase; the costs in the order of the contenders, `None` for who takes no part.
 pub fn run(
     contenders: &mut [Contender],

@@ -1,8 +1,9 @@
 //! What is printed: markdown tables of fixed width.
 
 use crate::clock::Clock;
+use crate::contender::Peer;
 use crate::memory::Memory;
-use crate::mode::{Measured, Mode};
+use crate::mode::{Measured, Mode, Phase};
 use crate::options::Options;
 use crate::race::Cost;
 use crate::study::Study;
@@ -62,6 +63,28 @@ pub fn mode(measured: &Measured) {
     for (label, [first, last]) in labels.iter().zip(memory) {
         line(label, [first.own, last.own, last.peak].into_iter().map(megabytes));
     }
+}
+
+/// What batches are beside the worker that applies an event at a time, in the same run.
+pub fn beside_node(measured: &[Measured]) {
+    let speeds = |mode: Mode, peer: Peer| {
+        let of = measured.iter().find(|of| of.mode == mode)?;
+        let who = of.peers.iter().position(|of| *of == peer)?;
+        let speed =
+            |(phase, costs): &(Phase, Vec<Option<Cost>>)| Some((*phase, costs[who]?.speed()));
+        Some(of.phases.iter().filter_map(speed).collect::<Vec<_>>())
+    };
+    let (Some(ours), Some(node)) =
+        (speeds(Mode::Batch, Peer::Toolkit), speeds(Mode::Client, Peer::Node))
+    else {
+        return;
+    };
+    println!();
+    line("1,000 events a call", ours.iter().map(|(phase, _)| phase.name().to_owned()));
+    rule(ours.len());
+    let ratios =
+        ours.iter().zip(&node).map(|((_, ours), (_, node))| format!("{:.1} ×", ours / node));
+    line("erp_apply_batch / Node.js worker", ratios);
 }
 
 /// What a study of `workload` is about.
@@ -132,9 +155,8 @@ fn rule(columns: usize) {
 
 /// Events a second; the contender in second place is the one that others are compared with.
 fn speed(costs: &[Option<Cost>], who: usize) -> String {
-    let a_second = |cost: Cost| cost.events as f64 / cost.time.as_secs_f64();
-    let Some(own) = costs[who].map(a_second) else { return "–".into() };
-    match costs[1].map(a_second) {
+    let Some(own) = costs[who].map(|cost| cost.speed()) else { return "–".into() };
+    match costs[1].map(|cost| cost.speed()) {
         Some(peer) if who != 1 => format!("{} ({:.2} ×)", thousands(own as u64), own / peer),
         // As wide as a ratio.
         _ => format!("{}         ", thousands(own as u64)),

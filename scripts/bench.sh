@@ -6,6 +6,11 @@ set -euo pipefail
 
 has_node() { command -v node >/dev/null && command -v npm >/dev/null; }
 
+# Whether the Node.js worker takes part.
+with_node() {
+    case " $* " in *" --without-node "* | *" --scale "* | *" --connections "* | *" --memory "* | *" --help "*) return 1 ;; esac
+}
+
 # The contender outside the database, and the packages it is made of.
 prepare_node() {
     has_node || scripts/setup.sh nodejs npm || die "--without-node leaves the Node.js worker out"
@@ -15,7 +20,7 @@ prepare_node() {
 }
 
 stage "benchmarks"
-[[ " $* " == *" --without-node "* ]] || prepare_node
+if with_node "$@"; then prepare_node; fi
 quiet build-bench cargo build --release -p erp_bench "${LOCKED[@]}"
 # Large enough that what is measured stays in memory.
 export PGEXTRA=${PGEXTRA:-shared_buffers = '1GB'}

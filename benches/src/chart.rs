@@ -21,6 +21,8 @@ const FAINT: RGBColor = RGBColor(101, 109, 118);
 const GRID: RGBColor = RGBColor(225, 228, 232);
 
 const PANEL: (u32, u32) = (330, 210);
+/// Of a panel, above the highest bar.
+const TITLE: i32 = 44;
 const MARGIN: u32 = 24;
 const HEAD: u32 = 76;
 const FONT: &str = "Helvetica, Arial, sans-serif";
@@ -52,18 +54,28 @@ pub fn draw(file: &Path, clock: Clock, measured: &[Measured]) -> Result<()> {
     legend(&root, clock, measured)?;
     let panels = root.margin(HEAD, MARGIN, MARGIN, MARGIN).split_evenly((rows, columns));
     for (column, mode) in modes.iter().enumerate() {
-        let of_mode = measured.iter().filter(|of| of.mode == *mode);
-        let shown: Vec<(&str, Panel)> = of_mode.map(|of| (of.workload, panel(of))).collect();
-        // One scale for a column, so that workloads can be compared.
-        let speeds = shown.iter().flat_map(|(_, panel)| panel).flat_map(|(_, speeds)| speeds);
-        let highest = speeds.map(|(_, speed)| *speed).fold(1.0, f64::max);
-        for (workload, panel) in &shown {
-            let row = workloads.iter().position(|of| of == workload).expect("it is listed");
-            let title = format!("{workload}: {}", mode.title());
-            draw_panel(&panels[row * columns + column], &title, panel, highest)?;
-        }
+        let column: Vec<&Area> = panels.iter().skip(column).step_by(columns).collect();
+        draw_column(&column, *mode, &workloads, measured)?;
     }
     Ok(root.present()?)
+}
+
+/// A mode, all workloads on one scale, so that they can be compared.
+fn draw_column(
+    areas: &[&Area],
+    mode: Mode,
+    workloads: &[&str],
+    measured: &[Measured],
+) -> Result<()> {
+    let of_mode = measured.iter().filter(|of| of.mode == mode);
+    let shown: Vec<(&str, Panel)> = of_mode.map(|of| (of.workload, panel(of))).collect();
+    let speeds = shown.iter().flat_map(|(_, panel)| panel).flat_map(|(_, speeds)| speeds);
+    let highest = speeds.map(|(_, speed)| *speed).fold(1.0, f64::max);
+    for (workload, panel) in &shown {
+        let row = workloads.iter().position(|of| of == workload).expect("it is listed");
+        draw_panel(areas[row], &format!("{workload}: {}", mode.title()), panel, highest)?;
+    }
+    Ok(())
 }
 
 fn panel(measured: &Measured) -> Panel {
@@ -94,22 +106,19 @@ fn legend(root: &Area, clock: Clock, measured: &[Measured]) -> Result<()> {
     Ok(())
 }
 
-/// Bars side by side in groups, each group a phase.
+/// The bars of each phase side by side.
 fn draw_panel(area: &Area, title: &str, panel: &Panel, highest: f64) -> Result<()> {
-    let (width, height) = (PANEL.0 as i32 - 30, PANEL.1 as i32);
-    let (top, bottom) = (44, height - 34);
+    let (width, bottom) = (PANEL.0 as i32 - 30, PANEL.1 as i32 - 34);
     text(area, title, (0, 4), 15.0, TEXT, HPos::Left)?;
     let group = width / panel.len().max(1) as i32;
-    for (at, (phase, speeds)) in panel.iter().enumerate() {
-        let middle = at as i32 * group + group / 2;
+    for (middle, (phase, speeds)) in (group / 2..).step_by(group as usize).zip(panel) {
         let bar = (group - 20) / speeds.len().max(2) as i32;
         let first = middle - bar * speeds.len() as i32 / 2;
-        for (n, (place, speed)) in speeds.iter().enumerate() {
-            let left = first + n as i32 * bar;
-            let y = bottom - (speed / highest * f64::from(bottom - top)) as i32;
+        for (left, (place, speed)) in (first..).step_by(bar as usize).zip(speeds) {
+            let top = bottom - (speed / highest * f64::from(bottom - TITLE)) as i32;
             let color = SHOWN[*place].2.filled();
-            area.draw(&Rectangle::new([(left + 1, y), (left + bar - 1, bottom)], color))?;
-            text(area, &short(*speed), (left + bar / 2, y - 15), 13.0, FAINT, HPos::Center)?;
+            area.draw(&Rectangle::new([(left + 1, top), (left + bar - 1, bottom)], color))?;
+            text(area, &short(*speed), (left + bar / 2, top - 15), 13.0, FAINT, HPos::Center)?;
         }
         text(area, phase, (middle, bottom + 6), 14.0, TEXT, HPos::Center)?;
     }

@@ -21,17 +21,17 @@ pub fn start(options: &Options) {
         Clock::Cpu => "Events a second of processor time",
     };
     println!("{clock}, and how many times those of the peer written by hand.");
-    let modes = Mode::ALL.iter().filter(|mode| !options.modes.contains(mode));
-    let mut left_out: Vec<&str> = modes.map(|mode| mode.title()).collect();
-    left_out.extend(
-        [(options.floor, "ready rows"), (options.node, "the Node.js worker")]
-            .iter()
-            .filter(|(takes_part, _)| !takes_part)
-            .map(|(_, who)| *who),
-    );
+    let left_out = left_out(options);
     if !left_out.is_empty() {
         println!("Left out: {}.", left_out.join("; "));
     }
+}
+
+fn left_out(options: &Options) -> Vec<&'static str> {
+    let modes = Mode::ALL.iter().filter(|mode| !options.modes.contains(mode));
+    let who = [(options.floor, "ready rows"), (options.node, "the Node.js worker")];
+    let who = who.into_iter().filter(|(takes_part, _)| !takes_part).map(|(_, who)| who);
+    modes.map(|mode| mode.title()).chain(who).collect()
 }
 
 pub fn workload(workload: &Workload, tables: &Tables, payload_bytes: u64) {

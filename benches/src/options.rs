@@ -38,7 +38,8 @@ pub fn usage() -> String {
     format!(
         "usage: erp_bench [--quick | --events N] [--workload NAME]… [--mode NAME]… [--only PHASE] \
          [--without-node] [--cpu] [--chart FILE]\n\
-         or:    erp_bench --scale | --connections | --memory [--quick]\n\
+         or:    erp_bench --scale [--quick] [--cpu]\n\
+         or:    erp_bench --connections | --memory [--quick]\n\
          \n\
          --events N       events, at least 100 (default {EVENTS}, --quick {QUICK})\n\
          --workload NAME  {}\n\

@@ -2,7 +2,7 @@
 # As root, missing Debian packages are installed. As a plain user, the command that root must run is printed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test test-engine test-regress test-sql bench bench-engine build install lint fmt clean ready
+.PHONY: help demo psql test test-engine test-regress test-sql bench bench-engine bench-engines build install lint fmt clean ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,10 @@ bench: ready ## measure (QUICK=1 for a short run, BENCH_ARGS='…')
 bench-engine: ## measure the engine alone, without a server (BENCH_ARGS='…')
 	@scripts/setup.sh
 	@scripts/bench-engine.sh $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+bench-engines: ## compare engines for JSONata (BENCH_ARGS='…')
+	@scripts/setup.sh
+	@scripts/bench-engines.sh $(BENCH_ARGS)
 
 build: ## build what is installed, into target/package
 	@scripts/setup.sh

@@ -84,9 +84,9 @@ pub fn resolve<'a>(
     in_one_snapshot(|| {
         let mut entities = WorkingSet::new(types.all.clone(), arena);
         let mut rows = Vec::new();
-        for (find, keys) in
-            [(Find::WithAttributes, upserted(requests)), (Find::Entities, linked(requests))]
-        {
+        let upserted = upserted(requests);
+        let linked = linked(requests, &upserted);
+        for (find, keys) in [(Find::WithAttributes, upserted), (Find::Entities, linked)] {
             add(&mut entities, &mut rows, find, keys, arena)?;
         }
         let stubs = completable(requests, &entities);
@@ -197,8 +197,8 @@ fn upserted<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
     keys
 }
 
-fn linked<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
-    let upserted = upserted(requests);
+/// Keys of entities that are linked to, and not `upserted`.
+fn linked<'a>(requests: &[&Request<'a>], upserted: &Keys<'a>) -> Keys<'a> {
     let mut keys = Keys::new();
     let updates = requests.iter().flat_map(|request| &request.updates);
     for link in updates.flat_map(|update| update.targets.iter().flatten()) {

@@ -13,6 +13,7 @@
 //! Appending to what is missing or null is setting; appending nothing changes nothing.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use crate::error::{Code, Error, Result};
 use crate::jsonb::{Object, Tree, Value, key_order};
@@ -58,10 +59,14 @@ impl Links {
         }
     }
 
-    fn same(self, a: Value<'_>, b: Value<'_>) -> bool {
-        let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
-        let same = |key: &&str| a.get(key).zip(b.get(key)).is_some_and(|(a, b)| a.same(b));
-        self.identity().iter().all(same)
+    /// What items are the same by; `None`: the item is the same as no other.
+    fn identity_of<'a>(self, item: Value<'a>) -> Option<[(u8, &'a [u8]); 3]> {
+        let item = item.as_object()?;
+        let mut identity = [Value::Null.content(); 3];
+        for (part, key) in identity.iter_mut().zip(self.identity()) {
+            *part = item.get(key)?.content();
+        }
+        Some(identity)
     }
 
     /// The items of `{KEY: […]}`.
@@ -124,7 +129,7 @@ impl<'a> Change<'a> {
                     Some(Value::Array(present)) => present.iter().collect(),
                     Some(other) => return Err(not_appendable(attribute, other, "an array")),
                 };
-                Ok(append(present, added, *operation, Value::same).map(|all| array(&all)))
+                Ok(append(present, added, *operation, content).map(|all| array(&all)))
             }
             Change::Links(links, operation, added) => {
                 let present = match current.map(|value| (value, Links::resolved(value))) {
@@ -134,7 +139,7 @@ impl<'a> Change<'a> {
                         return Err(not_appendable(attribute, other, links.name()));
                     }
                 };
-                let all = append(present, added, *operation, |a, b| links.same(a, b));
+                let all = append(present, added, *operation, |item| links.identity_of(item));
                 Ok(all.map(|all| links.tree(array(&all))))
             }
         }
@@ -245,14 +250,14 @@ fn compose_attribute<'a>(name: &str, first: Value<'a>, second: Value<'a>) -> Opt
             Some(later.apply(name, Some(value)).ok()?.unwrap_or(value.into()))
         }
         (Change::List(a, before), Change::List(b, after)) if a == Set || a == b => {
-            let all = append(before, &after, b, Value::same);
+            let all = append(before, &after, b, content);
             let list = all.map_or_else(|| first.into(), |all| operation(a, array(&all)));
             Some(list)
         }
         (Change::Links(links, a, before), Change::Links(other, b, after))
             if links == other && (a == Set || a == b) =>
         {
-            let all = append(before, &after, b, |a, b| links.same(a, b));
+            let all = append(before, &after, b, |item| links.identity_of(item));
             let tree = |all: Vec<Value<'a>>| links.tree(operation(a, array(&all)));
             Some(all.map_or_else(|| first.into(), tree))
         }
@@ -260,22 +265,28 @@ fn compose_attribute<'a>(name: &str, first: Value<'a>, second: Value<'a>) -> Opt
     }
 }
 
-/// `present` with `added` at its end; `None` when nothing was added.
-fn append<'a>(
+/// `present` with `added` at its end; `None` when nothing was added. Items with the same
+/// `identity` are the same.
+fn append<'a, I: Eq + Hash>(
     present: Vec<Value<'a>>,
     added: &[Value<'a>],
     operation: Operation,
-    same: impl Fn(Value<'a>, Value<'a>) -> bool,
+    identity: impl Fn(Value<'a>) -> Option<I>,
 ) -> Option<Vec<Value<'a>>> {
     let before = present.len();
     let mut all = present;
-    for item in added {
-        let is_present = || all.iter().any(|present| same(*present, *item));
-        if operation != Operation::AppendUnique || !is_present() {
-            all.push(*item);
-        }
+    if operation == Operation::AppendUnique {
+        let mut seen: HashSet<I> = all.iter().filter_map(|item| identity(*item)).collect();
+        let is_new = |item: &&Value<'a>| identity(**item).is_none_or(|it| seen.insert(it));
+        all.extend(added.iter().filter(is_new));
+    } else {
+        all.extend(added);
     }
     (all.len() > before).then_some(all)
+}
+
+fn content<'a>(item: Value<'a>) -> Option<(u8, &'a [u8])> {
+    Some(item.content())
 }
 
 /// Whether a tree is the document to the last digit.

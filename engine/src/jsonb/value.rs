@@ -82,14 +82,19 @@ impl<'a> Value<'a> {
     /// Whether both are the same document to the last digit: `1.1` and `1.10` are not.
     /// (PostgreSQL's `=` on jsonb compares numbers by value.)
     pub fn same(self, other: Value<'_>) -> bool {
-        match (self, other) {
-            (Value::Null, Value::Null) => true,
-            (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Number(a), Value::Number(b)) => a.bytes() == b.bytes(),
-            (Value::String(a), Value::String(b)) => a == b,
-            (Value::Array(a), Value::Array(b)) => a.bytes() == b.bytes(),
-            (Value::Object(a), Value::Object(b)) => a.bytes() == b.bytes(),
-            _ => false,
+        self.content() == other.content()
+    }
+
+    /// What is the same for values that are [`Value::same`], and for no others: a type and bytes.
+    pub fn content(self) -> (u8, &'a [u8]) {
+        match self {
+            Value::Null => (0, &[]),
+            Value::Bool(false) => (1, &[]),
+            Value::Bool(true) => (2, &[]),
+            Value::Number(number) => (3, number.bytes()),
+            Value::String(string) => (4, string.as_bytes()),
+            Value::Array(array) => (5, array.bytes()),
+            Value::Object(object) => (6, object.bytes()),
         }
     }
 

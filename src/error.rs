@@ -55,6 +55,13 @@ pub struct Told {
 }
 
 impl Failure {
+    /// The failure of `what`, which took more memory than a setting allows.
+    pub fn out_of_memory(what: &str) -> Failure {
+        let message = format!("{what} took more memory than it may");
+        let error = Error::new(Code::ExpressionLimitExceeded, message);
+        Error { limit: Some("max_memory"), ..error }.into()
+    }
+
     /// An error of the engine with its place in front of the message.
     pub fn within(self, place: &str) -> Failure {
         match self {
@@ -164,11 +171,19 @@ fn sqlstate(code: Code) -> &'static str {
 
 /// What mends the error: for a limit, the setting that decides it.
 fn hint(error: &Error) -> Option<String> {
-    let setting = error.limit.map(|limit| {
-        format!(
+    let setting = error.limit.map(|limit| match limit {
+        "max_entities" | "max_relation_items" => {
+            format!("The setting erp_toolkit.{limit} decides; several smaller events need less.")
+        }
+        "max_memory" => {
+            "The setting erp_toolkit.max_memory decides; a smaller event or a simpler expression \
+             may need less of it."
+                .into()
+        }
+        _ => format!(
             "The setting erp_toolkit.expression_{limit} decides; a simpler expression may need \
              less of it."
-        )
+        ),
     });
     error.hint.clone().or(setting)
 }

@@ -5,12 +5,18 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use erp_engine::error::{Code, Error};
+use erp_engine::expr::Limits;
 use erp_engine::jsonb::Value;
-use erp_engine::mapping::{Mapping, Problem, Severity, compile};
+use erp_engine::mapping::{Compiled, Mapping, Problem, Severity, compile_within};
 
-/// Mappings kept at most, and the bytes of their documents.
+use crate::error::Failure;
+use crate::pg::interrupt::{self, Watch};
+use crate::pg::memory::{self, Bound};
+use crate::settings;
+
+/// Mappings kept at most, and the memory that they take together.
 const MAX_MAPPINGS: usize = 64;
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// Problems that one error tells.
 const MAX_TOLD: usize = 20;
@@ -18,6 +24,8 @@ const MAX_TOLD: usize = 20;
 struct Kept {
     document: Box<[u8]>,
     mapping: Rc<Mapping>,
+    /// Bytes of memory.
+    size: usize,
 }
 
 thread_local! {
@@ -26,18 +34,21 @@ thread_local! {
 }
 
 /// The mapping of a document, given as the bytes of its jsonb. Error: `CONFIGURATION_INVALID`,
-/// whose detail lists every problem.
-pub fn compiled(document: &[u8]) -> Result<Rc<Mapping>, Error> {
-    if let Some(mapping) = KEPT.with_borrow_mut(|kept| take(kept, document)) {
+/// whose detail lists every problem; `EXPRESSION_LIMIT_EXCEEDED` for its memory.
+pub fn compiled(document: &[u8], limits: &Limits) -> Result<Rc<Mapping>, Failure> {
+    if let Some(mapping) = KEPT.with_borrow_mut(|kept| take(kept, document, limits)) {
         return Ok(mapping);
     }
-    let compiled = compile(Value::from_datum(document));
+    let before = memory::in_use();
+    let compiled = compile(document, limits)?;
     let mapping = Rc::new(compiled.mapping.ok_or_else(|| invalid(&compiled.problems))?);
+    let document: Box<[u8]> = document.into();
+    let size = memory::in_use().saturating_sub(before);
     KEPT.with_borrow_mut(|kept| {
-        kept.insert(0, Kept { document: document.into(), mapping: mapping.clone() });
+        kept.insert(0, Kept { document, mapping: mapping.clone(), size });
         let mut bytes = 0;
         let fits = |kept: &Kept| {
-            bytes += kept.document.len();
+            bytes += kept.size;
             bytes <= MAX_BYTES
         };
         let fitting = kept.iter().map(fits).take_while(|fits| *fits).count();
@@ -46,8 +57,25 @@ pub fn compiled(document: &[u8]) -> Result<Rc<Mapping>, Error> {
     Ok(mapping)
 }
 
-fn take(kept: &mut [Kept], document: &[u8]) -> Option<Rc<Mapping>> {
+/// Compiles a document; it can be stopped, and takes a bounded time and memory.
+pub fn compile(document: &[u8], limits: &Limits) -> Result<Compiled, Failure> {
+    let bound = Bound::start(settings::max_memory());
+    let watch = Watch::start()?;
+    let compiled = compile_within(Value::from_datum(document), limits, &watch.token());
+    interrupt::check()?;
+    if bound.is_exceeded() {
+        return Err(Failure::out_of_memory("compiling the mapping"));
+    }
+    Ok(compiled)
+}
+
+fn take(kept: &mut [Kept], document: &[u8], limits: &Limits) -> Option<Rc<Mapping>> {
     let at = kept.iter().position(|kept| *kept.document == *document)?;
+    let is_within = document.len() <= limits.max_mapping_size
+        && kept[at].mapping.longest_expression() <= limits.max_length;
+    if !is_within {
+        return None;
+    }
     kept[..=at].rotate_right(1);
     Some(kept[0].mapping.clone())
 }
@@ -67,7 +95,10 @@ fn invalid(problems: &[Problem]) -> Error {
         1 => "the mapping has a problem".to_owned(),
         n => format!("the mapping has {n} problems"),
     };
-    Error::new(Code::ConfigurationInvalid, message)
-        .detail(told.join("\n"))
-        .hint("SELECT * FROM erp_validate(mapping); tells each with a hint.")
+    // The mapping may be right, and the setting too low.
+    let of_setting = errors.iter().find_map(|problem| {
+        problem.hint.as_deref().filter(|hint| hint.starts_with("The setting "))
+    });
+    let hint = of_setting.unwrap_or("SELECT * FROM erp_validate(mapping); tells each with a hint.");
+    Error::new(Code::ConfigurationInvalid, message).detail(told.join("\n")).hint(hint)
 }

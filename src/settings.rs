@@ -1,4 +1,5 @@
-//! The settings under `erp_toolkit.`: limits of expressions and of what an event may remove.
+//! The settings under `erp_toolkit.`: limits of mappings, events and expressions, and of what an
+//! event may remove.
 
 use std::time::Duration;
 
@@ -6,6 +7,12 @@ use erp_engine::expr::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 
+static MAX_MAPPING_SIZE: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024);
+static MAX_ENTITIES: GucSetting<i32> = GucSetting::<i32>::new(100_000);
+static MAX_RELATION_ITEMS: GucSetting<i32> = GucSetting::<i32>::new(100_000);
+static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+
+static MAX_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(64);
 static TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 static MAX_STEPS: GucSetting<i32> = GucSetting::<i32>::new(10_000_000);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(1_000);
@@ -31,6 +38,51 @@ pub fn define() {
         );
     };
     let plain = GucFlags::default();
+    define(
+        c"erp_toolkit.max_mapping_size",
+        c"Largest mapping.",
+        c"A larger one is refused with MP001.",
+        &MAX_MAPPING_SIZE,
+        1,
+        64 * 1024,
+        GucFlags::UNIT_KB,
+    );
+    define(
+        c"erp_toolkit.max_entities",
+        c"Most entity updates that one event may yield.",
+        c"An event that yields more fails with MP010.",
+        &MAX_ENTITIES,
+        1,
+        100_000_000,
+        plain,
+    );
+    define(
+        c"erp_toolkit.max_relation_items",
+        c"Most relation items that one event may yield.",
+        c"An event that yields more fails with MP010.",
+        &MAX_RELATION_ITEMS,
+        1,
+        100_000_000,
+        plain,
+    );
+    define(
+        c"erp_toolkit.max_memory",
+        c"Most memory that one event may take.",
+        c"An event that takes more fails with MP010.",
+        &MAX_MEMORY,
+        1024,
+        i32::MAX,
+        GucFlags::UNIT_KB,
+    );
+    define(
+        c"erp_toolkit.expression_max_length",
+        c"Longest expression.",
+        c"A mapping with a longer one is refused with MP001.",
+        &MAX_LENGTH,
+        1,
+        1024,
+        GucFlags::UNIT_KB,
+    );
     define(
         c"erp_toolkit.expression_timeout",
         c"Longest time one expression may take.",
@@ -103,15 +155,28 @@ pub fn max_prune() -> Option<usize> {
     usize::try_from(MAX_PRUNE.get()).ok()
 }
 
+fn count(setting: &GucSetting<i32>) -> usize {
+    usize::try_from(setting.get()).unwrap_or(0)
+}
+
+/// The memory that one event may take, in bytes.
+pub fn max_memory() -> usize {
+    count(&MAX_MEMORY) * 1024
+}
+
 /// The limits that the session has set.
 pub fn limits() -> Limits {
-    let count = |setting: &GucSetting<i32>| usize::try_from(setting.get()).unwrap_or(0);
     Limits {
+        max_mapping_size: count(&MAX_MAPPING_SIZE) * 1024,
+        max_length: count(&MAX_LENGTH) * 1024,
         timeout: Duration::from_millis(count(&TIMEOUT) as u64),
         max_steps: count(&MAX_STEPS) as u64,
         max_depth: count(&MAX_DEPTH),
         max_string_length: count(&MAX_STRING_LENGTH) * 1024,
         max_array_length: count(&MAX_ARRAY_LENGTH),
         max_result_size: count(&MAX_RESULT_SIZE) * 1024,
+        max_entities: count(&MAX_ENTITIES),
+        max_relation_items: count(&MAX_RELATION_ITEMS),
+        max_memory: max_memory(),
     }
 }

@@ -87,6 +87,11 @@ pub struct RefValue<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// The values of its identifiers and its tags.
+    fn values(&self) -> impl Iterator<Item = Value<'a>> {
+        self.identifiers.iter().map(|(_, value)| *value).chain(self.tags)
+    }
+
     /// The id that the mapping names the target by, if it does: then nothing else identifies it,
     /// and it is never created.
     pub fn entity_id(&self) -> Option<Value<'a>> {
@@ -129,10 +134,10 @@ fn map_entity<'a>(
         return Ok(());
     }
     let Some(items) = items(entity, payload, context)? else { return Ok(()) };
+    let place = Place { entity, attribute: None };
+    place.check_entities(mapped.len() + items.len(), context)?;
     for item in items {
-        if context.is_cancelled() {
-            return Err(Error::new(Code::ExpressionLimitExceeded, "the mapping was cancelled"));
-        }
+        place.check(context)?;
         mapped.push(Mapped::Update(update(entity, item, context)?));
     }
     if let Some(prune) = prune(entity, payload, context)? {
@@ -170,7 +175,10 @@ fn update<'a>(
 ) -> Result<EntityUpdate<'a>> {
     let mut attributes: Vec<(&'a str, Attribute<'a>)> = Vec::with_capacity(entity.fields.len());
     for field in &entity.fields {
-        let Some(value) = attribute(entity, field, item, context)? else { continue };
+        let place = Place { entity, attribute: Some(&field.attribute) };
+        place.check(context)?;
+        let Some(value) = attribute(&place, field, item, context)? else { continue };
+        place.count_yielded(&value, context)?;
         match attributes.iter_mut().find(|(name, _)| *name == field.attribute) {
             Some((_, earlier)) => *earlier = value,
             None => attributes.push((&field.attribute, value)),
@@ -204,12 +212,11 @@ fn identifying<'a>(entity: &Entity, id: &str, value: Value<'a>) -> Option<Value<
 }
 
 fn attribute<'a>(
-    entity: &'a Entity,
+    place: &Place<'a>,
     field: &'a Field,
     item: Value<'a>,
     context: &Context<'a>,
 ) -> Result<Option<Attribute<'a>>> {
-    let place = Place { entity, attribute: Some(&field.attribute) };
     if !place.is_enabled(&field.enabled, Some(item), context)? {
         return Ok(None);
     }
@@ -222,8 +229,8 @@ fn attribute<'a>(
             };
             Ok(value.map(Attribute::Value))
         }
-        FieldValue::Relations(relations) => relation(&place, relations, item, context),
-        FieldValue::RelationRefs(refs) => relation_refs(&place, refs, item, context),
+        FieldValue::Relations(relations) => relation(place, relations, item, context),
+        FieldValue::RelationRefs(refs) => relation_refs(place, refs, item, context),
     }
 }
 

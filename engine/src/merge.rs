@@ -116,7 +116,12 @@ impl<'a> Change<'a> {
     }
 
     /// The attribute after the change; `None` when it stays as it is.
-    fn apply(&self, attribute: &str, current: Option<Value<'a>>) -> Result<Option<Tree<'a>>> {
+    fn apply(
+        &self,
+        attribute: &str,
+        current: Option<Value<'a>>,
+        stop: Stop<'_>,
+    ) -> Result<Option<Tree<'a>>> {
         let current = current.filter(|value| !matches!(value, Value::Null));
         match self {
             Change::Value(value) => Ok(Some(Tree::Value(*value))),
@@ -129,7 +134,7 @@ impl<'a> Change<'a> {
                     Some(Value::Array(present)) => present.iter().collect(),
                     Some(other) => return Err(not_appendable(attribute, other, "an array")),
                 };
-                Ok(append(present, added, *operation, content).map(|all| array(&all)))
+                Ok(append(present, added, *operation, content, stop)?.map(|all| array(&all)))
             }
             Change::Links(links, operation, added) => {
                 let present = match current.map(|value| (value, Links::resolved(value))) {
@@ -139,7 +144,8 @@ impl<'a> Change<'a> {
                         return Err(not_appendable(attribute, other, links.name()));
                     }
                 };
-                let all = append(present, added, *operation, |item| links.identity_of(item));
+                let identity = |item| links.identity_of(item);
+                let all = append(present, added, *operation, identity, stop)?;
                 Ok(all.map(|all| links.tree(array(&all))))
             }
         }
@@ -196,6 +202,18 @@ fn items_of<'a>(wanted: Links, value: Value<'a>) -> Option<Vec<Value<'a>>> {
 /// The attributes after `patches` are applied in turn to `current`; `None` when they are the
 /// same to the last digit. Error: `ATTRIBUTE_TYPE_MISMATCH` for appending to what is no list.
 pub fn merge<'a>(current: Option<Object<'a>>, patch: Object<'a>) -> Result<Option<Tree<'a>>> {
+    merge_until(current, patch, &|| false)
+}
+
+/// Tells whether a merge is to stop: then it fails.
+pub type Stop<'s> = &'s dyn Fn() -> bool;
+
+/// As [`merge`], until `stop` tells that it is to stop.
+pub fn merge_until<'a>(
+    current: Option<Object<'a>>,
+    patch: Object<'a>,
+    stop: Stop<'_>,
+) -> Result<Option<Tree<'a>>> {
     let mut merged: Vec<(&'a str, Tree<'a>)> = Vec::new();
     let mut changed = current.is_none();
     let mut present = current.map(Object::iter).into_iter().flatten().peekable();
@@ -205,7 +223,7 @@ pub fn merge<'a>(current: Option<Object<'a>>, patch: Object<'a>) -> Result<Optio
             merged.push((key, kept.into()));
         }
         let before = present.next_if(|(key, _)| *key == name).map(|(_, value)| value);
-        match (Change::of(value).apply(name, before)?, before) {
+        match (Change::of(value).apply(name, before, stop)?, before) {
             (Some(Tree::Value(after)), Some(before)) if after.same(before) => {
                 merged.push((name, before.into()));
             }
@@ -247,17 +265,18 @@ fn compose_attribute<'a>(name: &str, first: Value<'a>, second: Value<'a>) -> Opt
             Some(second.into())
         }
         (Change::Value(value), later) => {
-            Some(later.apply(name, Some(value)).ok()?.unwrap_or(value.into()))
+            Some(later.apply(name, Some(value), &|| false).ok()?.unwrap_or(value.into()))
         }
         (Change::List(a, before), Change::List(b, after)) if a == Set || a == b => {
-            let all = append(before, &after, b, content);
+            let all = append(before, &after, b, content, &|| false).ok()?;
             let list = all.map_or_else(|| first.into(), |all| operation(a, array(&all)));
             Some(list)
         }
         (Change::Links(links, a, before), Change::Links(other, b, after))
             if links == other && (a == Set || a == b) =>
         {
-            let all = append(before, &after, b, |item| links.identity_of(item));
+            let identity = |item| links.identity_of(item);
+            let all = append(before, &after, b, identity, &|| false).ok()?;
             let tree = |all: Vec<Value<'a>>| links.tree(operation(a, array(&all)));
             Some(all.map_or_else(|| first.into(), tree))
         }
@@ -272,17 +291,34 @@ fn append<'a, I: Eq + Hash>(
     added: &[Value<'a>],
     operation: Operation,
     identity: impl Fn(Value<'a>) -> Option<I>,
-) -> Option<Vec<Value<'a>>> {
+    stop: Stop<'_>,
+) -> Result<Option<Vec<Value<'a>>>> {
     let before = present.len();
     let mut all = present;
     if operation == Operation::AppendUnique {
-        let mut seen: HashSet<I> = all.iter().filter_map(|item| identity(*item)).collect();
-        let is_new = |item: &&Value<'a>| identity(**item).is_none_or(|it| seen.insert(it));
-        all.extend(added.iter().filter(is_new));
+        let mut seen: HashSet<I> = HashSet::with_capacity(all.len() + added.len());
+        for (i, item) in all.iter().enumerate() {
+            check(i, stop)?;
+            seen.extend(identity(*item));
+        }
+        for (i, item) in added.iter().enumerate() {
+            check(i, stop)?;
+            if identity(*item).is_none_or(|it| seen.insert(it)) {
+                all.push(*item);
+            }
+        }
     } else {
         all.extend(added);
     }
-    (all.len() > before).then_some(all)
+    Ok((all.len() > before).then_some(all))
+}
+
+/// Fails once the merge is to stop; looks at some of the `index`es that are done in turn.
+fn check(index: usize, stop: Stop<'_>) -> Result<()> {
+    match index % 1_024 == 1_023 && stop() {
+        true => Err(Error::new(Code::ExpressionLimitExceeded, "the call was cancelled")),
+        false => Ok(()),
+    }
 }
 
 fn content<'a>(item: Value<'a>) -> Option<(u8, &'a [u8])> {

@@ -558,7 +558,10 @@ fn expressions_that_are_not_of_the_language() {
     invalid("(a", "S0203: expected \")\" before end of expression (at position 2)");
     invalid("a b", "S0201: syntax error: \"b\" (at position 3)");
     invalid("'a", "S0101: string literal must be terminated by a matching quote (at position 2)");
-    invalid(&"x".repeat(65_537), "the expression is longer than 65536 bytes");
+    invalid(
+        &"x".repeat(65_537),
+        "the expression is longer than 65536 bytes | The setting erp_toolkit.expression_max_length decides.",
+    );
 }
 
 #[test]

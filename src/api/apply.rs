@@ -141,10 +141,13 @@ impl<'c> Events<'c> {
                 if chunk_size < events.len() && event.entities.iter().any(|it| it.mode.purges()) {
                     lock_batch(event)?;
                 }
-                for chunk in events.chunks(chunk_size) {
+                let mut rest = &events[..];
+                while !rest.is_empty() {
                     let arena = Bump::new();
                     let map = |event| self.map(event, &mapper, &arena);
-                    apply_chunk(chunk, how, &map, &arena, &mut found)?;
+                    let is_full = mapper.fills(settings::max_memory());
+                    let chunk = &rest[..chunk_size.min(rest.len())];
+                    rest = &rest[apply_chunk(chunk, how, &map, &is_full, &arena, &mut found)?..];
                 }
                 Ok(())
             })

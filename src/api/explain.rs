@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::pg::call::{Cell, Results};
 use crate::pg::interrupt::{self, Watch};
 use crate::pg::{Call, array};
-use crate::{jsonb, mapping_cache};
+use crate::{jsonb, mapping_cache, settings};
 
 /// `erp_explain(mapping, event_name)`.
 pub fn explain(call: Call) -> Result<Datum, Failure> {
@@ -31,7 +31,7 @@ fn explained(
     then: impl FnOnce(&[Row<'_>]) -> Result<Datum, Failure>,
 ) -> Result<Datum, Failure> {
     let arena = Bump::new();
-    let mapping = mapping_cache::compiled(mapping_argument(call, 0)?)?;
+    let mapping = mapping_cache::compiled(mapping_argument(call, 0)?, &settings::limits())?;
     let event_name = call.text(1, &arena)?;
     let watch = Watch::start()?;
     match rows_of(&mapping, event_name, &watch.token()) {

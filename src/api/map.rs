@@ -15,6 +15,7 @@ use crate::error::Failure;
 use crate::pg::Call;
 use crate::pg::call::Cell;
 use crate::pg::interrupt::{self, Watch};
+use crate::pg::memory::{self, Bound};
 use crate::{mapping_cache, settings};
 
 /// Maps payloads of one event, under the session's limits, stopped by interrupts.
@@ -22,6 +23,8 @@ pub struct Mapper {
     pub mapping: Rc<Mapping>,
     limits: Limits,
     now: i64,
+    /// Bytes of the values that the events have yielded.
+    yielded: std::cell::Cell<usize>,
     watch: Watch,
 }
 
@@ -30,12 +33,21 @@ impl Mapper {
     pub fn new(mapping: &[u8], now: i64) -> Result<Mapper, Failure> {
         /// Seconds from 1970 to 2000.
         const EPOCH: i64 = 946_684_800;
+        let limits = settings::limits();
         Ok(Mapper {
-            mapping: mapping_cache::compiled(mapping)?,
-            limits: settings::limits(),
+            mapping: mapping_cache::compiled(mapping, &limits)?,
+            limits,
+            yielded: Default::default(),
             now: now.div_euclid(1_000) + EPOCH * 1_000,
             watch: Watch::start()?,
         })
+    }
+
+    /// Tells whether the events mapped since have taken, or will take when they are written,
+    /// `bytes` of memory together.
+    pub fn fills(&self, bytes: usize) -> impl Fn() -> bool {
+        let (in_use, yielded) = (memory::in_use(), self.yielded.get());
+        move || memory::in_use() > in_use + bytes || self.yielded.get() > yielded + bytes
     }
 
     /// Maps `payload`.
@@ -45,13 +57,20 @@ impl Mapper {
         payload: Value<'a>,
         arena: &'a Bump,
     ) -> Result<Vec<Mapped<'a>>, Failure> {
-        let context = Context::new(arena, &self.limits, self.now, self.watch.token());
+        if self.watch.token().is_cancelled() {
+            interrupt::check()?;
+            self.watch.renew();
+        }
+        let _bound = Bound::start(self.limits.max_memory);
+        let context = Context::new(arena, &self.limits, self.now, self.watch.token())
+            .with_memory(memory::is_exceeded);
         let mapped: EngineResult<_> =
             self.mapping.event(event_name).and_then(|event| map_payload(event, payload, &context));
         if mapped.is_err() {
             // What cancelled the evaluation is told instead of the evaluation's failure.
             interrupt::check()?;
         }
+        self.yielded.set(self.yielded.get() + context.yielded());
         Ok(mapped?)
     }
 }

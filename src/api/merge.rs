@@ -10,7 +10,7 @@ use pgrx::pg_sys::Datum;
 
 use crate::error::Failure;
 use crate::jsonb;
-use crate::pg::Call;
+use crate::pg::{Call, interrupt};
 
 /// `erp_merge(current, patch)`: the merged attributes. A null `current` is no attributes, a
 /// null `patch` changes nothing.
@@ -18,7 +18,7 @@ pub fn merge(call: Call) -> Result<Datum, Failure> {
     let current = attributes(call.jsonb(0)?, "current")?;
     let patch = attributes(call.jsonb(1)?, "patch")?;
     let merged = match patch {
-        Some(patch) => merge::merge(current, patch)?,
+        Some(patch) => merged_until(current, patch)?,
         None => None,
     };
     let merged = match (merged, current) {
@@ -27,6 +27,17 @@ pub fn merge(call: Call) -> Result<Datum, Failure> {
         (None, None) => return Ok(call.null()),
     };
     Ok(jsonb::datum(&encode(&merged)?)?)
+}
+
+/// The merged attributes; what stopped it is told instead of its failure.
+fn merged_until<'a>(
+    current: Option<Object<'a>>,
+    patch: Object<'a>,
+) -> Result<Option<Tree<'a>>, Failure> {
+    merge::merge_until(current, patch, &interrupt::ends_statement).or_else(|error| {
+        interrupt::check()?;
+        Err(error.into())
+    })
 }
 
 /// `erp._merge(current, patches)`: the merged attributes, null when nothing changes. `patches`
@@ -44,7 +55,7 @@ pub fn merge_changes(call: Call) -> Result<Datum, Failure> {
         let now = merged.as_deref().map_or(current, Value::from_datum);
         let now = attributes(Some(now), "current")?;
         let Some(patch) = attributes(Some(patch), "patch")? else { continue };
-        let next = merge::merge(now, patch)?.map(|tree| encode(&tree)).transpose()?;
+        let next = merged_until(now, patch)?.map(|tree| encode(&tree)).transpose()?;
         merged = next.or(merged);
     }
     match merged {

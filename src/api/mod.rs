@@ -16,11 +16,14 @@ mod validate;
 
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
-use erp_engine::jsonb::{Value, encode, parse_text};
+use erp_engine::jsonb::{Value, encode, parse_text_until};
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Pg_finfo_record};
 
 use crate::error::Failure;
+use crate::pg::interrupt::{self, Watch};
+use crate::pg::memory::Bound;
 use crate::pg::{Call, enter};
+use crate::settings;
 
 /// Version 1 calling convention.
 const VERSION_1: Pg_finfo_record = Pg_finfo_record { api_version: 1 };
@@ -76,21 +79,33 @@ fn event_name_argument(call: Call, index: usize, arena: &Bump) -> Result<&str, F
 /// The payload argument. Error: `MALFORMED_PAYLOAD`.
 fn payload_argument<'a>(call: Call, index: usize, arena: &'a Bump) -> Result<Value<'a>, Failure> {
     let given = call.jsonb(index)?;
-    payload(given, arena).map_err(Failure::from)
+    payload(given, arena)
 }
 
 /// A payload as it was given: JSON, or a string that holds JSON. Error: `MALFORMED_PAYLOAD`.
-fn payload<'a>(given: Option<Value<'a>>, arena: &'a Bump) -> Result<Value<'a>, Error> {
-    let malformed = |message: String| Error::new(Code::MalformedPayload, message);
+fn payload<'a>(given: Option<Value<'a>>, arena: &'a Bump) -> Result<Value<'a>, Failure> {
     match given {
-        None => Err(malformed("the payload is null".into())),
-        Some(Value::String(text)) => {
-            let tree = parse_text(text, arena).map_err(|error| {
-                malformed(format!("the payload is a string that is not JSON: {}", error.0))
-            })?;
-            let bytes = encode(&tree).map_err(|_| malformed("the payload is too large".into()))?;
-            Ok(Value::from_datum(arena.alloc_slice_copy(&bytes)))
-        }
+        None => Err(malformed("the payload is null")),
+        Some(Value::String(text)) => payload_of_text(text, arena),
         Some(value) => Ok(value),
     }
+}
+
+fn payload_of_text<'a>(text: &'a str, arena: &'a Bump) -> Result<Value<'a>, Failure> {
+    let bound = Bound::start(settings::max_memory());
+    let watch = Watch::start()?;
+    let token = watch.token();
+    let tree = parse_text_until(text, arena, &|| token.is_cancelled()).or_else(|error| {
+        interrupt::check()?;
+        Err(match bound.is_exceeded() {
+            true => Failure::out_of_memory("reading the payload"),
+            false => malformed(&format!("the payload is a string that is not JSON: {}", error.0)),
+        })
+    });
+    let bytes = encode(&tree?).map_err(|_| malformed("the payload is too large"))?;
+    Ok(Value::from_datum(arena.alloc_slice_copy(&bytes)))
+}
+
+fn malformed(message: &str) -> Failure {
+    Error::new(Code::MalformedPayload, message).into()
 }

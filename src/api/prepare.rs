@@ -9,20 +9,21 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::mapping_argument;
 use crate::error::Failure;
-use crate::mapping_cache;
-use crate::pg::Call;
 use crate::pg::call::Cell;
+use crate::pg::{Call, interrupt};
 use crate::store::entity_type;
+use crate::{mapping_cache, settings};
 
 /// `erp._key_sets(mapping)` → `slug, sets`: the key sets that a mapping uses of each entity type,
 /// as `[{"attributes": […], "is_unique": …}]`.
 pub fn key_sets(call: Call) -> Result<Datum, Failure> {
     let arena = Bump::new();
-    let mapping = mapping_cache::compiled(mapping_argument(call, 0)?)?;
+    let mapping = mapping_cache::compiled(mapping_argument(call, 0)?, &settings::limits())?;
     // In the order of the mapping, so that what is printed reads like it.
     let mut slugs: Vec<String> = Vec::new();
     let mut used: BTreeMap<String, Vec<(Vec<String>, bool)>> = BTreeMap::new();
     for key_set in key_set_uses(&mapping) {
+        interrupt::check()?;
         if !slugs.contains(&key_set.schema) {
             slugs.push(key_set.schema.clone());
         }

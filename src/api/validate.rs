@@ -1,7 +1,6 @@
 //! `erp_validate`: every problem of a mapping, also against the entity types there are.
 
-use erp_engine::jsonb::Value;
-use erp_engine::mapping::{Severity, compile};
+use erp_engine::mapping::Severity;
 use pgrx::pg_sys::Datum;
 
 use super::mapping_argument;
@@ -10,11 +9,12 @@ use crate::pg::Call;
 use crate::pg::call::Cell;
 use crate::pg::spi::connected;
 use crate::store::check;
+use crate::{mapping_cache, settings};
 
 /// `erp_validate(mapping)`.
 pub fn validate(call: Call) -> Result<Datum, Failure> {
     let document = mapping_argument(call, 0)?;
-    let compiled = compile(Value::from_datum(document));
+    let compiled = mapping_cache::compile(document, &settings::limits())?;
     let mut problems = compiled.problems;
     if let Some(mapping) = compiled.mapping.as_ref().or(compiled.understood.as_ref()) {
         problems.extend(connected(|| check::problems(mapping))?);

@@ -5,7 +5,7 @@ use erp_engine::jsonb::{Tree, Value, encode};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, ReturnSetInfo};
 use std::ffi::{c_char, c_int};
 
-use super::{PgError, attempt, guard, raw};
+use super::{PgError, attempt, guard, interrupt, memory, raw};
 use crate::error::{Failure, Report};
 use crate::jsonb;
 
@@ -30,7 +30,9 @@ pub unsafe fn enter(fcinfo: FunctionCallInfo, body: fn(Call) -> Result<Datum, Fa
     // it, and the error is raised from a frame that owns nothing.
     unsafe {
         let outcome = pg_sys::panic::pgrx_extern_c_guard(|| {
-            guard::in_call(|| body(Call(fcinfo)).map_err(leave))
+            let left = guard::in_call(|| body(Call(fcinfo)).map_err(leave));
+            memory::trim();
+            left
         });
         match outcome {
             Ok(datum) => datum,
@@ -176,6 +178,7 @@ pub enum Cell<'v> {
 impl Results {
     /// Adds a row.
     pub fn put(&self, cells: &[Cell<'_>]) -> Result<(), Failure> {
+        interrupt::check()?;
         let mut values: smallvec::SmallVec<[Datum; 8]> = smallvec::SmallVec::new();
         let mut nulls: smallvec::SmallVec<[bool; 8]> = smallvec::SmallVec::new();
         for cell in cells {

@@ -4,6 +4,7 @@
 //! (`statement_timeout`, `pg_cancel_backend`, shutdown) and cancels the token. The
 //! engine then stops by itself, and the interrupt is served once no expression is on the stack.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use erp_engine::expr::CancelToken;
@@ -24,15 +25,15 @@ static TIMER: AtomicI32 = AtomicI32::new(-1);
 
 /// Watches for interrupts until it is dropped.
 pub struct Watch {
-    token: Box<CancelToken>,
+    token: Box<Cell<CancelToken>>,
     outer: *mut CancelToken,
 }
 
 impl Watch {
     /// Starts watching. Watches nest: the innermost counts.
     pub fn start() -> Result<Watch, PgError> {
-        let mut token = Box::new(CancelToken::new());
-        let outer = TOKEN.swap(&raw mut *token, Ordering::Relaxed);
+        let token = Box::new(Cell::new(CancelToken::new()));
+        let outer = TOKEN.swap(token.as_ptr(), Ordering::Relaxed);
         let watch = Watch { token, outer };
         if outer.is_null() {
             // SAFETY: the handler only reads a flag and sets an atomic.
@@ -52,7 +53,15 @@ impl Watch {
 
     /// The token that is cancelled.
     pub fn token(&self) -> CancelToken {
-        (*self.token).clone()
+        // SAFETY: only `renew` writes the token.
+        unsafe { (*self.token.as_ptr()).clone() }
+    }
+
+    /// Takes another token, after one that was cancelled by [`stop`].
+    pub fn renew(&self) {
+        let watched = TOKEN.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        self.token.set(CancelToken::new());
+        TOKEN.store(watched, Ordering::Relaxed);
     }
 }
 
@@ -66,21 +75,29 @@ impl Drop for Watch {
     }
 }
 
+/// Cancels the token that is watched. Neither allocates nor fails.
+pub fn stop() {
+    let token = TOKEN.load(Ordering::Relaxed);
+    if !token.is_null() {
+        // SAFETY: a watch takes its token out of TOKEN before it is dropped.
+        unsafe { (*token).cancel() }
+    }
+}
+
 /// Runs in a signal handler.
 extern "C" fn tick() {
-    let token = TOKEN.load(Ordering::Relaxed);
-    // SAFETY: a watch takes its token out of TOKEN before it is dropped; cancelling is one
-    // atomic store.
+    if ends_statement() {
+        stop();
+    }
+}
+
+/// Whether the statement is to end. Not InterruptPending: that is set as well for what does not
+/// end it, such as messages of parallel workers.
+pub fn ends_statement() -> bool {
+    // SAFETY: read_volatile, because a signal handler writes them.
     unsafe {
-        // Not InterruptPending: that is set as well for what does not end the statement, such as
-        // messages of parallel workers.
-        let is_to_end = || {
-            std::ptr::read_volatile(&raw const pg_sys::QueryCancelPending) != 0
-                || std::ptr::read_volatile(&raw const pg_sys::ProcDiePending) != 0
-        };
-        if !token.is_null() && is_to_end() {
-            (*token).cancel();
-        }
+        std::ptr::read_volatile(&raw const pg_sys::QueryCancelPending) != 0
+            || std::ptr::read_volatile(&raw const pg_sys::ProcDiePending) != 0
     }
 }
 

@@ -8,6 +8,7 @@ pub mod call;
 pub mod guard;
 pub mod interrupt;
 pub mod lock;
+pub mod memory;
 pub mod raw;
 pub mod spi;
 pub mod subtransaction;

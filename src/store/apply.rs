@@ -134,17 +134,18 @@ fn wait(tried: u32) -> Result<(), Failure> {
     Ok(interrupt::check()?)
 }
 
-/// Applies the events of a chunk, in order. `map` gives what an event maps to; `found` is told
-/// what became of it. Under [`OnError::Raise`] the first event that fails fails the call; under
+/// Applies the events of a chunk, in order, as many as `is_full` lets be mapped together: tells how
+/// many. `map` gives what an event maps to; `found` is told what became of it. Under [`OnError::Raise`] the first event that fails fails the call; under
 /// [`OnError::Continue`] a chunk whose writing fails is halved, until the event that is to blame
 /// is alone.
 pub fn apply_chunk<'a>(
     events: &[usize],
     how: How,
     map: &dyn Fn(usize) -> Result<Vec<Mapped<'a>>, Failure>,
+    is_full: &dyn Fn() -> bool,
     arena: &'a Bump,
     found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
-) -> Result<(), Stop> {
+) -> Result<usize, Stop> {
     let chunk = Chunk { how, arena };
     let mut types = Types::default();
     let mut mapped = Vec::with_capacity(events.len());
@@ -162,7 +163,11 @@ pub fn apply_chunk<'a>(
             }
         }
         mapped.push((*event, result));
+        if is_full() {
+            break;
+        }
     }
+    let taken = mapped.len();
     cast(&types, &mut mapped, arena)?;
     let mut asked = Vec::with_capacity(mapped.len());
     for (event, mapped) in mapped {
@@ -174,7 +179,8 @@ pub fn apply_chunk<'a>(
             request => asked.push((event, request)),
         }
     }
-    chunk.apply(&types, &asked, found)
+    chunk.apply(&types, &asked, found)?;
+    Ok(taken)
 }
 
 /// Takes the locks that are needed and not held. Whether there were any: then what was

@@ -14,8 +14,8 @@ use super::entity_type::{EntityType, KeySet, Purpose, create_hint, or_near, slug
 use super::layout::{Column, Kind, literal};
 use crate::error::Failure;
 use crate::jsonb;
-use crate::pg::array;
 use crate::pg::spi::{Access, Planning, Statement};
+use crate::pg::{array, interrupt};
 
 /// The problems that the mapping has with the entity types, in its order.
 pub fn problems(mapping: &Mapping) -> Result<Vec<Problem>, Failure> {
@@ -23,6 +23,7 @@ pub fn problems(mapping: &Mapping) -> Result<Vec<Problem>, Failure> {
     let known = slugs(&arena)?;
     let mut problems = Vec::new();
     for used in key_set_uses(mapping) {
+        interrupt::check()?;
         problems.extend(of_key_set(&used, &known)?);
     }
     for entity in mapping.events().flat_map(|(_, event)| &event.entities) {
@@ -31,6 +32,7 @@ pub fn problems(mapping: &Mapping) -> Result<Vec<Problem>, Failure> {
             problems.extend(of_query(entity, &ty)?);
             if entity.mode.of_updates() == Mode::Upsert {
                 for field in &entity.fields {
+                    interrupt::check()?;
                     problems.extend(of_field(field, &ty)?);
                 }
             }

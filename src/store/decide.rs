@@ -8,7 +8,7 @@ use erp_engine::identifier::key;
 use erp_engine::jsonb::{Object, Tree, Value};
 use erp_engine::map::Attribute;
 use erp_engine::mapping::Mode;
-use erp_engine::merge::{compose, has_operations, list_operation, merge};
+use erp_engine::merge::{compose, has_operations, list_operation, merge_until};
 use hashbrown::HashMap;
 
 use super::Key;
@@ -16,6 +16,9 @@ use super::entity::{Action, Outcome, Removal};
 use super::request::{BY_ID, Request, Update, identifier_text};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
+use crate::pg::interrupt;
+use crate::pg::memory::Bound;
+use crate::settings;
 
 impl<'a> WorkingSet<'a> {
     /// Does what one event asks for, or nothing of it when it fails.
@@ -24,7 +27,12 @@ impl<'a> WorkingSet<'a> {
             return Ok(outcomes);
         }
         let before = self.begin_event();
-        let result = self.event(request);
+        let bound = Bound::start(settings::max_memory());
+        let result = self.event(request, &bound);
+        if result.is_err() {
+            // What stopped it is told instead of its failure.
+            interrupt::check()?;
+        }
         let changes = match &result {
             Ok(outcomes) => outcomes.iter().any(|outcome| outcome.action != Action::Unchanged),
             Err(_) => false,
@@ -32,10 +40,10 @@ impl<'a> WorkingSet<'a> {
         if !changes {
             self.undo(before);
         }
-        result.map_err(Failure::from)
+        result
     }
 
-    fn event(&mut self, request: &Request<'a>) -> Result<Vec<Outcome<'a>>, Error> {
+    fn event(&mut self, request: &Request<'a>, bound: &Bound) -> Result<Vec<Outcome<'a>>, Failure> {
         // The event's own entities come first, so that relations find them in any order.
         let mut actions = Vec::with_capacity(request.updates.len());
         for update in &request.updates {
@@ -48,6 +56,10 @@ impl<'a> WorkingSet<'a> {
         let mut outcomes = Vec::with_capacity(actions.len());
         let mut stubs = Vec::new();
         for (update, action) in request.updates.iter().zip(actions) {
+            interrupt::check()?;
+            if bound.is_exceeded() {
+                return Err(Failure::out_of_memory("applying the event"));
+            }
             // What was to be removed is not there: nothing happens.
             let Some((entity, action)) = action else { continue };
             // The event upserts it after all.
@@ -209,13 +221,15 @@ impl<'a> WorkingSet<'a> {
                 self.entities[index].attributes = Some(patch);
                 true
             }
-            (current, _) => match merge(current, patch).map_err(in_place)? {
-                Some(merged) => {
-                    self.entities[index].attributes = Some(self.keep(&merged)?);
-                    true
+            (current, _) => {
+                match merge_until(current, patch, &interrupt::ends_statement).map_err(in_place)? {
+                    Some(merged) => {
+                        self.entities[index].attributes = Some(self.keep(&merged)?);
+                        true
+                    }
+                    None => false,
                 }
-                None => false,
-            },
+            }
         };
         self.add_patch(index, patch)?;
         // What operations made of identifiers.

@@ -6,15 +6,18 @@ use std::rc::{Rc, Weak};
 
 use jlens_core::input::{Sink, Source, Sources};
 use jlens_core::output::{Builder, Member};
-use jlens_core::{Ast, Expression, Node, NodeKind, Options, stack};
+use jlens_core::{Ast, CancelToken, Expression, Node, NodeKind, Options, stack};
 
 use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
-use super::{Context, Failure, FailureKind, MAX_EXPRESSION_LENGTH, Reads, items};
-use crate::jsonb::{EXACT_INTEGERS, Number, Tree, Value};
+use super::{Context, Failure, FailureKind, Limits, Reads, items};
+use crate::jsonb::{Array, EXACT_INTEGERS, Number, Tree, Value};
 
 /// The longest array in an expression that uses `$distinct`, which takes quadratic time and
 /// cannot be stopped meanwhile: a quarter of a second at this length.
 const MAX_DISTINCT: usize = 10_000;
+
+/// The bytes of objects in an array times its length, for such an expression: about half a second.
+const MAX_COMPARED: usize = 1 << 30;
 
 /// The longest expression whose reads are told apart, in bytes. The analysis cannot be stopped,
 /// and takes up to two seconds at this length.
@@ -30,11 +33,18 @@ pub struct Jsonata {
 }
 
 impl Jsonata {
-    /// Compiles `source`. The failure is of kind `Syntax` and has a position.
+    /// Compiles `source`, of the default length at most.
     pub fn compile(source: &str) -> Result<Jsonata, Failure> {
-        if source.len() > MAX_EXPRESSION_LENGTH {
-            let message = format!("the expression is longer than {MAX_EXPRESSION_LENGTH} bytes");
-            return Err(Failure::new(FailureKind::Syntax, message));
+        Jsonata::compile_within(source, Limits::default().max_length)
+    }
+
+    /// Compiles `source`, of `max_length` bytes at most. The failure is of kind `Syntax` and has a
+    /// position.
+    pub fn compile_within(source: &str, max_length: usize) -> Result<Jsonata, Failure> {
+        if source.len() > max_length {
+            let message = format!("the expression is longer than {max_length} bytes");
+            let limit = Some("max_length");
+            return Err(Failure { limit, ..Failure::new(FailureKind::Syntax, message) });
         }
         let expression = Expression::compile(source).map_err(|error| Failure {
             kind: FailureKind::Syntax,
@@ -74,6 +84,7 @@ impl Jsonata {
             max_length: if self.uses_distinct { MAX_DISTINCT } else { usize::MAX },
             containers: RefCell::default(),
             tokens: RefCell::default(),
+            cancel: context.cancel.clone(),
         });
         let root = Root { document: &document, value: input };
         let mut writer =
@@ -81,7 +92,8 @@ impl Jsonata {
         let result = self
             .expression
             .evaluate_source_to(&root, context.bindings, &options, |out| out.write(&mut writer))
-            .map_err(|error| failure(&error))?;
+            .map_err(|error| context.check().err().unwrap_or_else(|| failure(&error)))?;
+        context.check()?;
         match writer.failed {
             None => Ok(result),
             Some(TOO_LARGE) => Err(Failure::limit(TOO_LARGE, Some("max_result_size"))),
@@ -127,8 +139,23 @@ pub fn truthy(value: Option<Value<'_>>) -> bool {
         Some(Value::Number(number)) => number.to_f64() != 0.0,
         Some(Value::String(string)) => !string.is_empty(),
         Some(Value::Object(object)) => !object.is_empty(),
-        Some(Value::Array(array)) => array.iter().any(|item| truthy(Some(item))),
+        Some(Value::Array(array)) => any_truthy(array),
     }
+}
+
+/// Not recursive: takes any nesting.
+fn any_truthy(array: Array<'_>) -> bool {
+    let mut pending = vec![array];
+    while let Some(array) = pending.pop() {
+        for item in array.iter() {
+            match item {
+                Value::Array(inner) => pending.push(inner),
+                other if truthy(Some(other)) => return true,
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 /// The arrays and objects of one evaluation's input that the evaluation has met.
@@ -140,6 +167,7 @@ struct Document<'a> {
     containers: RefCell<Vec<Container<'a>>>,
     /// Numbers that were given as tokens, in turn.
     tokens: RefCell<Vec<Number<'a>>>,
+    cancel: CancelToken,
 }
 
 #[derive(Clone, Copy)]
@@ -199,6 +227,25 @@ impl<'a> Document<'a> {
         (containers.len() - 1) as u32
     }
 
+    /// Whether `$distinct` would take too long on the array: it compares all items with all
+    /// others, whole.
+    fn takes_too_long(&self, array: Array<'_>) -> bool {
+        let work = || {
+            let items = array.iter().filter(|item| item.as_object().is_some());
+            items.map(Value::size).sum::<usize>().saturating_mul(array.len())
+        };
+        array.len() > self.max_length
+            || (self.max_length == MAX_DISTINCT && array.len() > 1_000 && work() > MAX_COMPARED)
+    }
+
+    /// Fails once the call is to stop; looks at some of the `index`es that are read in turn.
+    fn check(&self, index: usize) -> Result<(), String> {
+        match index % 1_024 == 1_023 && self.cancel.is_cancelled() {
+            true => Err("the call was cancelled".into()),
+            false => Ok(()),
+        }
+    }
+
     fn this(&self) -> Rc<Document<'a>> {
         self.me.upgrade().expect("a document outlives the evaluation that reads it")
     }
@@ -217,15 +264,19 @@ impl<'a> Sources<'a> for Document<'a> {
     fn read(&self, index: u32, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
         let container = self.container(index);
         match container.value {
-            Value::Array(array) if array.len() > self.max_length => Err(TOO_LONG.into()),
+            Value::Array(array) if self.takes_too_long(array) => Err(TOO_LONG.into()),
             Value::Array(array) => {
                 let given = container.given.unwrap_or(Given::Double);
                 sink.reserve(array.len());
-                array.iter().try_for_each(|item| self.put(item, given, sink))
+                array.iter().enumerate().try_for_each(|(i, item)| {
+                    self.check(i)?;
+                    self.put(item, given, sink)
+                })
             }
             Value::Object(object) => {
                 sink.reserve(object.len());
-                object.iter().try_for_each(|(key, value)| {
+                object.iter().enumerate().try_for_each(|(i, (key, value))| {
+                    self.check(i)?;
                     sink.key(key);
                     self.put(value, self.of_field(container, key), sink)
                 })
@@ -342,7 +393,10 @@ impl<'a> Builder for Writer<'_, 'a> {
     }
 
     fn push(&mut self, array: &mut Self::Array, item: Tree<'a>) {
-        array.push(item);
+        // It is thrown away then.
+        if !self.context.is_cancelled() {
+            array.push(item);
+        }
     }
 
     fn end_array(&mut self, array: Self::Array) -> Tree<'a> {

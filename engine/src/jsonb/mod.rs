@@ -16,7 +16,7 @@ mod value;
 
 pub use check::{Malformed, check};
 pub use number::{EXACT_INTEGERS, Number};
-pub use text::{TextError, parse_text};
+pub use text::{TextError, parse_text, parse_text_until};
 pub use tree::{TooLarge, Tree, encode};
 pub use value::{Array, Object, Value};
 

@@ -19,12 +19,29 @@ pub struct TextError(pub String);
 
 /// Parses `text`. Strings and numbers that cannot be borrowed are put into `arena`.
 pub fn parse_text<'a>(text: &'a str, arena: &'a Bump) -> Result<Tree<'a>, TextError> {
+    parse_text_until(text, arena, &|| false)
+}
+
+/// As [`parse_text`], until `is_stopped`: then the parsing fails.
+pub fn parse_text_until<'a>(
+    text: &'a str,
+    arena: &'a Bump,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Tree<'a>, TextError> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|e| located(&e))?;
-    build(raw, arena, 0)
+    build(raw, arena, 0, is_stopped)
 }
 
 /// serde_json's tree would pass numbers through doubles, so each level is read as raw text.
-fn build<'a>(raw: &'a RawValue, arena: &'a Bump, depth: usize) -> Result<Tree<'a>, TextError> {
+fn build<'a>(
+    raw: &'a RawValue,
+    arena: &'a Bump,
+    depth: usize,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Tree<'a>, TextError> {
+    if is_stopped() {
+        return Err(TextError("reading it was stopped".into()));
+    }
     if depth > MAX_NESTING {
         return Err(TextError(format!("it nests more than {MAX_NESTING} levels deep")));
     }
@@ -41,7 +58,7 @@ fn build<'a>(raw: &'a RawValue, arena: &'a Bump, depth: usize) -> Result<Tree<'a
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| located(&e))?;
             items
                 .into_iter()
-                .map(|item| build(item, arena, depth + 1))
+                .map(|item| build(item, arena, depth + 1, is_stopped))
                 .collect::<Result<_, _>>()
                 .map(Tree::Array)
         }
@@ -49,7 +66,9 @@ fn build<'a>(raw: &'a RawValue, arena: &'a Bump, depth: usize) -> Result<Tree<'a
             let Members(members) = serde_json::from_str(text).map_err(|e| located(&e))?;
             members
                 .into_iter()
-                .map(|(Key(key), value)| Ok((keep(key, arena)?, build(value, arena, depth + 1)?)))
+                .map(|(Key(key), value)| {
+                    Ok((keep(key, arena)?, build(value, arena, depth + 1, is_stopped)?))
+                })
                 .collect::<Result<_, _>>()
                 .map(Tree::Object)
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::check_exact;
+use super::{Attribute, Target, check_exact};
 use crate::error::{Code, Error, Result};
 use crate::expr::{Context, Failure, FailureKind, Jsonata, truthy};
 use crate::identifier::is_blank;
@@ -17,6 +17,48 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// Fails once the call is to stop.
+    pub(super) fn check(&self, context: &Context<'a>) -> Result<()> {
+        context.check().map_err(|failure| self.stopped(failure))
+    }
+
+    /// Fails when an event has more than so many entity updates. Error:
+    /// `EXPRESSION_LIMIT_EXCEEDED`.
+    pub(super) fn check_entities(&self, count: usize, context: &Context<'a>) -> Result<()> {
+        context.check_entities(count).map_err(|failure| self.stopped(failure))
+    }
+
+    /// Counts relation items of the event. Error: `EXPRESSION_LIMIT_EXCEEDED`.
+    pub(super) fn count_relation_items(&self, count: usize, context: &Context<'a>) -> Result<()> {
+        context.count_relation_items(count).map_err(|failure| self.stopped(failure))
+    }
+
+    /// Counts the values that an attribute yields. Error: `EXPRESSION_LIMIT_EXCEEDED`.
+    pub(super) fn count_yielded(
+        &self,
+        attribute: &Attribute<'a>,
+        context: &Context<'a>,
+    ) -> Result<()> {
+        let mut count = |value: Value<'a>| context.count_yielded(value);
+        let counted = match attribute {
+            Attribute::Value(value) => count(*value),
+            Attribute::Relation(relation) => {
+                relation.targets.iter().flat_map(Target::values).try_for_each(&mut count)
+            }
+            Attribute::RelationRef(refs) => refs.targets.iter().try_for_each(|it| {
+                it.target.values().chain(it.value.items.iter().copied()).try_for_each(&mut count)
+            }),
+        };
+        counted.map_err(|failure| self.stopped(failure))
+    }
+
+    /// The failure of the event as a whole, met here.
+    fn stopped(&self, failure: Failure) -> Error {
+        let message = format!("{}: {}", self.name(), failure.message);
+        let error = Error::new(Code::ExpressionLimitExceeded, message).detail(self.whereabouts());
+        Error { limit: failure.limit, ..error }
+    }
+
     pub(super) fn is_enabled(
         &self,
         enabled: &Enabled,

@@ -40,6 +40,7 @@ fn ref_target<'a>(
     let (Some(identifiers), Some(value)) = (identifiers, value) else { return Ok(None) };
     let (operation, items) =
         list_operation(value).unwrap_or_else(|| (listed.operation, list(value)));
+    place.count_relation_items(items.len(), context)?;
     if let Some(other) = items.iter().find(|item| item.as_object().is_none()) {
         let message = format!(
             "{}: an item of {}.{} that is to be linked to is {}, not an object",

@@ -19,6 +19,7 @@ pub(super) fn relation<'a>(
         RelationItems::Listed(items) => items
             .iter()
             .map(|listed| {
+                place.count_relation_items(1, context)?;
                 let identifiers =
                     place.identifiers(&listed.schema, &listed.unique_ids, item, context)?;
                 let tags = listed.tags.as_ref().map(|tags| tags.value());
@@ -34,11 +35,14 @@ pub(super) fn relation<'a>(
             match place.evaluate(expression, Some(item), context)? {
                 None => return Ok(None),
                 Some(Value::Null) => return Ok(Some(Attribute::Value(Value::Null))),
-                Some(Value::Array(items)) => items
-                    .iter()
-                    .enumerate()
-                    .map(|(i, given)| place.target(expression, i, given, item, context))
-                    .collect::<Result<_>>()?,
+                Some(Value::Array(items)) => {
+                    place.count_relation_items(items.len(), context)?;
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(i, given)| place.target(expression, i, given, item, context))
+                        .collect::<Result<_>>()?
+                }
                 Some(one) => vec![place.target(expression, 0, one, item, context)?],
             }
         }
@@ -89,6 +93,7 @@ impl<'a> Place<'a> {
         let mut types = Vec::new();
         let mut named: Vec<&str> = Vec::new();
         for unique_id in unique_ids {
+            self.check(context)?;
             let unique_id = unique_id.as_object();
             let attribute = unique_id.and_then(|id| id.get("attribute")).and_then(Value::as_str);
             let attribute = attribute.filter(|attribute| !attribute.is_empty());
@@ -102,7 +107,8 @@ impl<'a> Place<'a> {
             if named.len() > 1 && named.contains(&ENTITY_ID) {
                 return Err(wrong("names \"_id\" beside other unique identifiers"));
             }
-            let source = GivenSource::of(unique_id).map_err(|what| wrong(&what))?;
+            let source =
+                GivenSource::of(unique_id, context.max_length()).map_err(|what| wrong(&what))?;
             // What the payload wrote is not quoted.
             let value = source
                 .value(item, context)
@@ -171,13 +177,13 @@ enum GivenSource<'a> {
 }
 
 impl<'a> GivenSource<'a> {
-    fn of(unique_id: Object<'a>) -> Result<GivenSource<'a>, String> {
+    fn of(unique_id: Object<'a>, max_length: usize) -> Result<GivenSource<'a>, String> {
         if let Some(value) = unique_id.get("constant") {
             return Ok(GivenSource::Value(value));
         }
         if let Some(source) = unique_id.get("jsonataExpression") {
             let source = source.as_str().ok_or("has a \"jsonataExpression\" that is no string")?;
-            return Jsonata::compile(source)
+            return Jsonata::compile_within(source, max_length)
                 .map(GivenSource::Jsonata)
                 .map_err(|failure| format!("has an invalid expression: {}", failure.message));
         }

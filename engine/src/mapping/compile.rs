@@ -8,6 +8,7 @@ mod types;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entity, Event, Events, Mapping, Mode, Problem, Scope, Severity, nearest};
+use crate::expr::{CancelToken, Limits};
 use crate::identifier::ENTITY_ID;
 use crate::jsonb::{Object, Value};
 use check::At;
@@ -28,12 +29,29 @@ pub struct Compiled {
 /// Compiles a mapping document: `{"version":"2.0","mapping":{"events":{NAME:{"entities":[…]}}}}`,
 /// or the bare `{"entities":[…]}`.
 pub fn compile(document: Value<'_>) -> Compiled {
-    let mut compiler = Compiler { problems: Vec::new(), types: Types::default() };
+    compile_within(document, &Limits::default(), &CancelToken::new())
+}
+
+/// As [`compile`], of a document within `limits`. Once `cancel` is cancelled, the rest of the
+/// document is left out: what was compiled is to be thrown away.
+pub fn compile_within(document: Value<'_>, limits: &Limits, cancel: &CancelToken) -> Compiled {
+    let mut compiler = Compiler {
+        problems: Vec::new(),
+        types: Types::default(),
+        max_length: limits.max_length,
+        longest_expression: 0,
+        cancel: cancel.clone(),
+    };
+    if document.size() > limits.max_mapping_size {
+        compiler.too_large(limits.max_mapping_size);
+        return Compiled { mapping: None, understood: None, problems: compiler.problems };
+    }
     let events = compiler.document(document);
     compiler.type_conflicts();
     let problems = compiler.problems;
     let is_usable = problems.iter().all(|problem| problem.severity != Severity::Error);
-    let understood = events.map(|events| Mapping { events });
+    let longest_expression = compiler.longest_expression;
+    let understood = events.map(|events| Mapping { events, longest_expression });
     match is_usable {
         true => Compiled { mapping: understood, understood: None, problems },
         false => Compiled { mapping: None, understood, problems },
@@ -51,9 +69,19 @@ const QUERY_SCOPE_KEYS: &[&str] = &["scope_mode", "query"];
 struct Compiler {
     problems: Vec<Problem>,
     types: Types,
+    /// Bytes of an expression.
+    max_length: usize,
+    longest_expression: usize,
+    cancel: CancelToken,
 }
 
 impl Compiler {
+    fn too_large(&mut self, most: usize) {
+        let message = format!("the mapping is larger than {most} bytes");
+        let hint = "The setting erp_toolkit.max_mapping_size decides.";
+        self.error_with_hint("TOO_LARGE", &At::ROOT, message, Some(hint.into()));
+    }
+
     fn document(&mut self, document: Value<'_>) -> Option<Events> {
         let at = At::ROOT;
         let object = self.object(document, &at, "the mapping")?;
@@ -166,13 +194,13 @@ impl Compiler {
     fn unmapped_identifiers(&mut self, ids: &[String], object: Object<'_>, at: &At<'_>) {
         // As they stand: a field with a mistake maps its attribute all the same.
         let Some(fields) = object.get("fields").and_then(Value::as_array) else { return };
-        let mapped: Vec<&str> = fields
+        let mapped: BTreeSet<&str> = fields
             .iter()
             .filter_map(|field| field.as_object()?.get("attribute")?.as_str())
             .collect();
         let at_ids = at.key("unique_ids");
         for (i, id) in ids.iter().enumerate() {
-            if !mapped.contains(&id.as_str()) {
+            if !mapped.contains(id.as_str()) && !self.cancel.is_cancelled() {
                 let near = nearest(id, mapped.iter().copied());
                 self.warning(
                     "UNIQUE_ID_UNMAPPED",
@@ -191,9 +219,10 @@ impl Compiler {
     fn unused_fields(&mut self, ids: &[String], mode: Mode, object: Object<'_>, at: &At<'_>) {
         let Some(fields) = object.get("fields").and_then(Value::as_array) else { return };
         let at = at.key("fields");
+        let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
         for (i, field) in fields.iter().enumerate() {
             let attribute = field.as_object().and_then(|field| field.get("attribute")?.as_str());
-            if let Some(attribute) = attribute.filter(|name| !ids.iter().any(|id| id == name)) {
+            if let Some(attribute) = attribute.filter(|name| !ids.contains(name)) {
                 let message = format!("\"{attribute}\" is not written in mode \"{}\"", mode.name());
                 self.warning("FIELD_UNUSED", &at.index(i), message, None);
             }

@@ -15,7 +15,7 @@ use crate::expr::Jsonata;
 use crate::identifier::ENTITY_ID;
 use crate::value_type::ValueType;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, compile_within};
 pub use problem::{Problem, Severity, nearest};
 pub use source::{Constant, Source};
 pub use uses::{KeySetUse, key_set_uses, key_set_uses_of};
@@ -24,6 +24,7 @@ pub use uses::{KeySetUse, key_set_uses, key_set_uses_of};
 #[derive(Debug)]
 pub struct Mapping {
     events: Events,
+    longest_expression: usize,
 }
 
 #[derive(Debug)]
@@ -239,6 +240,11 @@ impl Mapping {
             };
             Error::new(Code::EventNotConfigured, message).hint(hint)
         })
+    }
+
+    /// The length of its longest expression, in bytes.
+    pub fn longest_expression(&self) -> usize {
+        self.longest_expression
     }
 
     /// Every event with its name; the bare form has one, without a name.

@@ -32,6 +32,45 @@ SET erp_toolkit.expression_max_result_size = '1kB';
 SELECT * FROM failure($$ SELECT * FROM erp_map(computing('[1..1000]'), 'Changed', '{}') $$) \gx
 RESET erp_toolkit.expression_max_result_size;
 
+-- What an event may yield.
+SET erp_toolkit.max_entities = 3;
+SELECT count(*) FROM erp_map(changed('{"entity_schema": "contact", "unique_ids": ["id"], "jsonataExpression": "items", "fields": []}'),
+    'Changed', '{"items": [1, 2, 3]}');
+SELECT * FROM failure($$ SELECT * FROM erp_map(changed('{"entity_schema": "contact", "unique_ids": ["id"], "jsonataExpression": "items", "fields": []}'),
+    'Changed', '{"items": [1, 2, 3, 4]}') $$) \gx
+RESET erp_toolkit.max_entities;
+SET erp_toolkit.max_relation_items = 3;
+SELECT * FROM failure($$ SELECT * FROM erp_map(changed('{"entity_schema": "contact", "unique_ids": ["id"], "fields": [
+    {"attribute": "a", "relations": {"items": [{"entity_schema": "contact", "unique_ids": [{"attribute": "id", "field": "id"}]}]}},
+    {"attribute": "b", "relations": {"jsonataExpression": "[1..3].{\"entity_schema\": \"contact\", \"unique_ids\": [{\"attribute\": \"id\", \"constant\": $}]}"}}]}'),
+    'Changed', '{"id": 1}') $$) \gx
+RESET erp_toolkit.max_relation_items;
+
+-- The memory of an event: what expressions build, what is handed through again and again, and what applying it takes.
+SET erp_toolkit.max_memory = '1MB';
+SELECT * FROM failure($$ SELECT * FROM erp_map(computing('$count($map([1..100], function($i) { $pad("", 20000 + $i, "x") }))'), 'Changed', '{}') $$) \gx
+SELECT state, message, hint FROM failure($q$ SELECT * FROM erp_map(changed('{"entity_schema": "contact", "unique_ids": ["id"], "jsonataExpression": "[1..100].$$",
+    "fields": [{"attribute": "text", "field": "text"}]}'), 'Changed', jsonb_build_object('text', repeat('x', 20000))) $q$) \gx
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_map(computing('1'), 'Changed', to_jsonb('[' || repeat('1,', 100000) || '1]')) $$) \gx
+SELECT state, message, hint FROM failure($$ SELECT * FROM erp_map(computing('[' || repeat('a,', 10000) || 'a]'), 'Changed', '{}') $$) \gx
+RESET erp_toolkit.max_memory;
+-- An expression that builds gigabytes
+SELECT state, message FROM failure($$ SELECT * FROM erp_map(computing('$count($map([1..10000], function($i) { $pad("", 1000000 + $i, "x") }))'), 'Changed', '{}') $$);
+
+-- The size of a mapping and of an expression
+SET erp_toolkit.max_mapping_size = '1kB';
+SELECT * FROM failure(format('SELECT * FROM erp_map(%L, %L, %L)', computing('[' || repeat('a,', 500) || '1]'), 'Changed', '{}')) \gx
+SELECT code, path, message, hint FROM erp_validate(computing('[' || repeat('a,', 500) || '1]')) \gx
+RESET erp_toolkit.max_mapping_size;
+-- One that was used before is looked at again.
+SELECT count(*) FROM erp_map(computing('[' || repeat('a,', 600) || '1]'), 'Changed', '{}');
+SET erp_toolkit.expression_max_length = '1kB';
+SELECT * FROM failure(format('SELECT * FROM erp_map(%L, %L, %L)', computing('[' || repeat('a,', 600) || '1]'), 'Changed', '{}')) \gx
+SELECT code, path, message, hint FROM erp_validate(computing('[' || repeat('a,', 600) || '1]')) WHERE severity = 'error' \gx
+SET erp_toolkit.expression_max_length = '1MB';
+SELECT count(*) FROM erp_map(computing('[' || repeat('a,', 40000) || '1]'), 'Changed', '{}');
+RESET erp_toolkit.expression_max_length;
+
 -- Endless recursion and endless loops end by themselves.
 SELECT expression, state, message, hint
 FROM unnest(ARRAY['($f := function($n) { 1 + $f($n) }; $f(1))', '($f := function($n) { $f($n) }; $f(1))',

@@ -94,7 +94,7 @@ impl Path {
                 Ok(steps.iter().try_fold(input, |value, step| step.take(value)))
             }
             Kind::Query { query, regex } => {
-                let found = run(query, *regex, input, context.limits.max_result_size)?;
+                let found = run(query, *regex, input, context)?;
                 found.map(|found| context.keep(found)).transpose()
             }
         }
@@ -127,21 +127,22 @@ fn run<'a>(
     query: &JpQuery,
     regex: f64,
     input: Value<'a>,
-    max_result_size: usize,
+    context: &Context<'a>,
 ) -> Result<Option<Tree<'a>>, Failure> {
     let mut size = Size { nodes: 0, nesting: 0, regex };
-    let root = Node::read(input, 0, &mut size)?;
+    let root = Node::read(input, 0, &mut size, context)?;
     if visits(&query.segments, f64::from(size.nodes), &size) > MAX_VISITS {
         return Err(Failure::limit("the path visits too many values of this payload", None));
     }
     let found = js_path_process(query, &root)
         .map_err(|error| Failure::new(FailureKind::Evaluation, first_line(&error.to_string())))?;
+    context.check()?;
     let values: Vec<Value<'a>> = found.into_iter().filter_map(|found| found.val.origin).collect();
     let result_size: usize = values.iter().map(|value| value.size()).sum();
     match values[..] {
         [] => Ok(None),
         [one] => Ok(Some(one.into())),
-        _ if result_size > max_result_size => {
+        _ if result_size > context.limits.max_result_size => {
             let message = "the result of the path would exceed the size limit of a result";
             Err(Failure::limit(message, Some("max_result_size")))
         }

@@ -47,6 +47,9 @@ impl Compiler {
         at: &At<'_>,
         what: &str,
     ) -> Option<Object<'v>> {
+        if self.cancel.is_cancelled() {
+            return None;
+        }
         let object = value.as_object();
         if object.is_none() {
             self.wrong_type(value, at, what, "an object");
@@ -60,6 +63,9 @@ impl Compiler {
         at: &At<'_>,
         what: &str,
     ) -> Option<Vec<Value<'v>>> {
+        if self.cancel.is_cancelled() {
+            return None;
+        }
         let array = value.as_array();
         if array.is_none() {
             self.wrong_type(value, at, what, "an array");
@@ -141,6 +147,9 @@ impl Compiler {
 
     pub(super) fn unknown_keys(&mut self, object: Object<'_>, known: &[&str], at: &At<'_>) {
         for (key, _) in object.iter().filter(|(key, _)| !known.contains(key)) {
+            if self.cancel.is_cancelled() {
+                return;
+            }
             let hint =
                 nearest(key, known.iter().copied()).map(|near| format!("Did you mean \"{near}\"?"));
             let message = format!("unknown key \"{key}\" is ignored");

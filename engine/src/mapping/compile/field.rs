@@ -317,22 +317,51 @@ impl Compiler {
     }
 
     fn jsonata(&mut self, source: &str, at: &At<'_>) -> Option<Jsonata> {
-        match Jsonata::compile(source) {
+        self.longest_expression = self.longest_expression.max(source.len());
+        match Jsonata::compile_within(source, self.max_length) {
             Ok(expression) => Some(expression),
             Err(failure) => {
-                self.error("EXPRESSION_INVALID", at, syntax_message(&failure));
+                let setting =
+                    |limit| format!("The setting erp_toolkit.expression_{limit} decides.");
+                let (message, hint) = (syntax_message(&failure), failure.limit.map(setting));
+                self.error_with_hint("EXPRESSION_INVALID", at, message, hint);
                 None
             }
         }
     }
 
     fn constant(&mut self, value: Value<'_>, at: &At<'_>) -> Option<Constant> {
+        /// Far below what a stack takes, where a value is written as text.
+        const MAX_NESTING: usize = 1_000;
+        if nests_deeper(value, MAX_NESTING) {
+            let message = format!("the value nests more than {MAX_NESTING} levels deep");
+            self.error("VALUE_INVALID", at, message);
+            return None;
+        }
         let constant = Constant::new(value);
         if constant.is_err() {
             self.error("VALUE_INVALID", at, "the value is too large");
         }
         constant.ok()
     }
+}
+
+/// Not recursive: takes any nesting.
+fn nests_deeper(value: Value<'_>, most: usize) -> bool {
+    let mut pending = vec![(value, 0)];
+    while let Some((value, depth)) = pending.pop() {
+        if depth > most {
+            return true;
+        }
+        match value {
+            Value::Array(array) => pending.extend(array.iter().map(|item| (item, depth + 1))),
+            Value::Object(object) => {
+                pending.extend(object.iter().map(|(_, member)| (member, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn syntax_message(failure: &Failure) -> String {

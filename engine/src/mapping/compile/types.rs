@@ -1,6 +1,8 @@
 //! Whether a mapping stores an attribute in one form everywhere: a stub that a relation makes is
 //! to have the form that the attribute's fields give it.
 
+use std::collections::HashMap;
+
 use super::Compiler;
 use super::check::At;
 use crate::mapping::Identifier;
@@ -56,13 +58,17 @@ impl Compiler {
     /// Warns of identifiers whose stubs would have another form than their attribute.
     pub(super) fn type_conflicts(&mut self) {
         let types = std::mem::take(&mut self.types);
+        let mut stored: HashMap<(&str, &str), Vec<ValueType>> = HashMap::new();
+        for (schema, attribute, ty) in &types.fields {
+            let known = stored.entry((schema, attribute)).or_default();
+            if !known.contains(ty) {
+                known.push(*ty);
+            }
+        }
         for used in types.identifiers {
-            let stored = types.fields.iter().find(|(schema, attribute, ty)| {
-                *schema == used.schema
-                    && *attribute == used.attribute
-                    && Some(*ty) != used.value_type
-            });
-            let Some((schema, attribute, ty)) = stored else { continue };
+            let (schema, attribute) = (&*used.schema, &*used.attribute);
+            let known = stored.get(&(schema, attribute)).map_or(&[][..], Vec::as_slice);
+            let Some(ty) = known.iter().find(|ty| Some(**ty) != used.value_type) else { continue };
             let how = match used.value_type {
                 Some(other) => format!("with \"_type\": \"{}\"", other.name()),
                 None => "without \"_type\"".to_owned(),

@@ -344,6 +344,36 @@ fn hostile_payloads_do_not_overflow_the_stack() {
 }
 
 #[test]
+fn a_panic_of_the_expression_engine_is_a_failure() {
+    let entry = r#"{"fields": [{"attribute": "a",
+        "jsonataExpression": "$formatNumber(1.5, '0.' & $pad('0', 100000, '0'))"}]}"#;
+    let error = limited(entry, "{}", &Limits::default(), CancelToken::new()).unwrap_err();
+    assert_eq!(error.code, Code::MappingExpressionFailed);
+    assert!(error.message.ends_with("the expression engine cannot compute this"), "{error}");
+}
+
+#[test]
+fn what_an_event_yields_is_counted() {
+    let repeated =
+        r#"{"jsonataExpression": "[1..3].$$", "fields": [{"attribute": "a", "field": "text"}]}"#;
+    let linked = r#"{"jsonataExpression": "[1, 2]", "fields": [{"attribute": "a", "relations": {"items": [
+        {"entity_schema": "s", "unique_ids": [{"attribute": "id", "field": "$"}]}]}}]}"#;
+    let payload = format!(r#"{{"text": "{}"}}"#, "x".repeat(1_000));
+    let limits = Limits::default();
+    for (entry, limits, limit) in [
+        (repeated, Limits { max_entities: 2, ..limits.clone() }, Some("max_entities")),
+        (repeated, Limits { max_entities: 3, ..limits.clone() }, None),
+        (repeated, Limits { max_memory: 2_999, ..limits.clone() }, Some("max_memory")),
+        (repeated, Limits { max_memory: 3_000, ..limits.clone() }, None),
+        (linked, Limits { max_relation_items: 1, ..limits.clone() }, Some("max_relation_items")),
+        (linked, Limits { max_relation_items: 2, ..limits }, None),
+    ] {
+        let result = limited(entry, &payload, &limits, CancelToken::new());
+        assert_eq!(result.err().and_then(|error| error.limit), limit, "{entry}");
+    }
+}
+
+#[test]
 fn a_cancelled_call_stops() {
     let token = CancelToken::new();
     token.cancel();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 
 use jlens_core::input::{Sink, Source, Sources};
@@ -89,9 +90,13 @@ impl Jsonata {
         let root = Root { document: &document, value: input };
         let mut writer =
             Writer { document: &document, context, room: limits.max_result_size, failed: None };
-        let result = self
-            .expression
-            .evaluate_source_to(&root, context.bindings, &options, |out| out.write(&mut writer))
+        let evaluate = || {
+            self.expression
+                .evaluate_source_to(&root, context.bindings, &options, |out| out.write(&mut writer))
+        };
+        // What it panics about (a picture of 65,536 decimals) is a failure of the expression.
+        let result = catch_unwind(AssertUnwindSafe(evaluate))
+            .map_err(|_| Failure::new(FailureKind::Evaluation, PANICKED))?
             .map_err(|error| context.check().err().unwrap_or_else(|| failure(&error)))?;
         context.check()?;
         match writer.failed {
@@ -334,6 +339,7 @@ struct Writer<'w, 'a> {
 
 const HOLDS_NUL: &str = "the result holds \\u0000, which jsonb cannot store";
 const TOO_LARGE: &str = "the result would exceed the size limit of a result";
+const PANICKED: &str = "the expression engine cannot compute this";
 const TOO_LONG: &str = "an array is too long for $distinct";
 
 impl<'a> Writer<'_, 'a> {

@@ -135,9 +135,9 @@ fn wait(tried: u32) -> Result<(), Failure> {
 }
 
 /// Applies the events of a chunk, in order, as many as `is_full` lets be mapped together: tells how
-/// many. `map` gives what an event maps to; `found` is told what became of it. Under [`OnError::Raise`] the first event that fails fails the call; under
-/// [`OnError::Continue`] a chunk whose writing fails is halved, until the event that is to blame
-/// is alone.
+/// many. `map` gives what an event maps to; `found` is told what became of it. Under
+/// [`OnError::Raise`] the first event that fails fails the call; under [`OnError::Continue`] a
+/// chunk whose writing fails is halved, until the event that is to blame is alone.
 pub fn apply_chunk<'a>(
     events: &[usize],
     how: How,
@@ -151,19 +151,17 @@ pub fn apply_chunk<'a>(
     let mut mapped = Vec::with_capacity(events.len());
     for event in events {
         interrupt::check()?;
-        let result = map(*event);
-        match &result {
-            Ok(mapped) => types.gather(mapped)?,
-            Err(failure) if ends_the_call(failure) => {}
-            Err(_) if how.on_error == OnError::Continue => {}
-            Err(_) => {
-                // Those after it do not matter.
-                mapped.push((*event, result));
-                break;
-            }
+        let result = match map(*event) {
+            Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
+            result => result,
+        };
+        if let Ok(mapped) = &result {
+            types.gather(mapped)?;
         }
+        // Those after an event that fails the call do not matter.
+        let is_last = is_full() || result.is_err() && how.on_error == OnError::Raise;
         mapped.push((*event, result));
-        if is_full() {
+        if is_last {
             break;
         }
     }

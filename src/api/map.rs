@@ -57,8 +57,8 @@ impl Mapper {
         payload: Value<'a>,
         arena: &'a Bump,
     ) -> Result<Vec<Mapped<'a>>, Failure> {
-        if self.watch.token().is_cancelled() {
-            interrupt::check()?;
+        // An event that took too much memory does not stop the next one.
+        if memory::has_stopped() {
             self.watch.renew();
         }
         let _bound = Bound::start(self.limits.max_memory);

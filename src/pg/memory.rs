@@ -16,6 +16,8 @@ static TRIM_FROM: AtomicUsize = AtomicUsize::new(TRIMMED);
 /// What may be in use.
 static BOUND: AtomicUsize = AtomicUsize::new(usize::MAX);
 static IS_EXCEEDED: AtomicBool = AtomicBool::new(false);
+/// Whether a token was cancelled, and nobody has asked since.
+static HAS_STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// What a call may take and leave to the allocator for the next one.
 const TRIMMED: usize = 32 << 20;
@@ -46,6 +48,7 @@ fn reached(in_use: usize) {
     if in_use > BOUND.load(Relaxed) {
         BOUND.store(usize::MAX, Relaxed);
         IS_EXCEEDED.store(true, Relaxed);
+        HAS_STOPPED.store(true, Relaxed);
         interrupt::stop();
     }
     look_out();
@@ -110,6 +113,12 @@ pub fn in_use() -> usize {
 /// Whether the innermost [`Bound`] was exceeded.
 pub fn is_exceeded() -> bool {
     IS_EXCEEDED.load(Relaxed)
+}
+
+/// Whether a bound was exceeded since this was last asked: the token that was watched then is of
+/// no more use.
+pub fn has_stopped() -> bool {
+    HAS_STOPPED.load(Relaxed) && HAS_STOPPED.swap(false, Relaxed)
 }
 
 /// A bound of what may be taken from here on, until it is dropped. Bounds nest: the innermost

@@ -1,3 +1,4 @@
+SELECT erp_create_entity('limited', ARRAY['id']);
 -- Expressions run under limits, which are settings. Each ends with MP010 and names its setting.
 CREATE FUNCTION computing(expression text) RETURNS jsonb LANGUAGE sql
     RETURN changed(jsonb_build_object('entity_schema', 'contact', 'unique_ids', '["id"]'::jsonb,
@@ -53,6 +54,10 @@ SELECT state, message, hint FROM failure($q$ SELECT * FROM erp_map(changed('{"en
     "fields": [{"attribute": "text", "field": "text"}]}'), 'Changed', jsonb_build_object('text', repeat('x', 20000))) $q$) \gx
 SELECT state, message, hint FROM failure($$ SELECT * FROM erp_map(computing('1'), 'Changed', to_jsonb('[' || repeat('1,', 100000) || '1]')) $$) \gx
 SELECT state, message, hint FROM failure($$ SELECT * FROM erp_map(computing('[' || repeat('a,', 10000) || 'a]'), 'Changed', '{}') $$) \gx
+-- An event of a batch that takes too much does not stop the others.
+SELECT event, action, error ->> 'message' AS message FROM erp_apply_batch(changed('{"entity_schema": "limited", "unique_ids": ["id"], "fields": [
+    {"attribute": "id", "field": "id"}, {"attribute": "x", "jsonataExpression": "$count($map([1..n], function($i) { $pad(\"\", 20000 + $i, \"x\") }))"}]}'),
+    'Changed', ARRAY['{"id": 1, "n": 1}', '{"id": 2, "n": 100}', '{"id": 3, "n": 2}']::jsonb[], on_error => 'continue') ORDER BY event;
 RESET erp_toolkit.max_memory;
 -- An expression that builds gigabytes
 SELECT state, message FROM failure($$ SELECT * FROM erp_map(computing('$count($map([1..10000], function($i) { $pad("", 1000000 + $i, "x") }))'), 'Changed', '{}') $$);
@@ -104,3 +109,5 @@ SELECT * FROM failure($$ SELECT * FROM erp_map(
     'Changed', (SELECT jsonb_object_agg('k' || n, '[[1]]'::jsonb) FROM generate_series(1, 5000) AS n)) $$) \gx
 
 DROP FUNCTION computing;
+DROP TABLE limited;
+DELETE FROM erp.entity_type WHERE slug = 'limited';

@@ -11,7 +11,7 @@ use erp_tests::{Database, backend, db_error};
 use postgres::Client;
 
 /// The longest that a call may take, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most that a backend may ever have taken, and what a call may leave behind, in kB.
 const MOST_MEMORY: i64 = 1_500_000;

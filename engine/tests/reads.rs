@@ -268,7 +268,14 @@ proptest! {
             let value = |payload: &Json| {
                 evaluated(payload, |input, context| path.evaluate(input, context))
             };
-            prop_assert_eq!(value(&payload), value(&changed), "{} of {}", source, changed);
+            let (found, other) = (value(&payload), value(&changed));
+            // A query is bounded by the size of the whole payload.
+            let is_bounded = |value: &Result<_, (FailureKind, _)>| {
+                matches!(value, Err((FailureKind::Limit, _)))
+            };
+            if !is_bounded(&found) && !is_bounded(&other) {
+                prop_assert_eq!(found, other, "{} of {}", source, changed);
+            }
         }
     }
 }

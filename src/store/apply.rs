@@ -267,13 +267,21 @@ impl<'a> Chunk<'a> {
         loop {
             let Found { entities, mut seen } = found;
             let mut decided = self.decide(types, asked, entities, &seen)?;
-            if hold(&mut held, decided.entities.locks())?
-                || lock_lists(&decided.entities, &mut locked, self.arena)?
-            {
-                found = resolve(types, &requests, self.arena)?;
-                if !found.seen.is_same(&mut seen) {
-                    continue;
+            let changed = loop {
+                // Lists are locked once the locks are held.
+                let is_new = hold(&mut held, decided.entities.locks())?
+                    || lock_lists(&decided.entities, &mut locked, self.arena)?;
+                if !is_new {
+                    break None;
                 }
+                let mut now = resolve(types, &requests, self.arena)?;
+                if !now.seen.is_same(&mut seen) {
+                    break Some(now);
+                }
+            };
+            if let Some(changed) = changed {
+                found = changed;
+                continue;
             }
             check_unseen(&decided.entities, self.arena)?;
             check_linked(&decided.entities, &requests, self.arena)?;

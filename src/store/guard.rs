@@ -9,7 +9,7 @@ use super::Key;
 use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::request::{BY_ID, Request, Types};
-use super::working_set::{Address, WorkingSet};
+use super::working_set::{Address, Indexes, WorkingSet};
 use crate::error::Failure;
 use crate::pg::lock::Group;
 
@@ -202,7 +202,7 @@ impl<'a> WorkingSet<'a> {
     /// Whether two entities would have the same key of a unique key set, or one that is new
     /// none at all: only the tables can tell what comes of it, an event at a time.
     pub fn is_entangled(&self) -> bool {
-        let is_shared = |((ty, set, _), found): (&Address<'a>, &Vec<usize>)| {
+        let is_shared = |((ty, set, _), found): (&Address<'a>, &Indexes)| {
             // An id is no key set, and no two entities have it.
             let key_set = self.types[*ty].key_sets.get(*set);
             key_set.is_some_and(|set| set.is_unique)

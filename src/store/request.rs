@@ -10,6 +10,7 @@ use erp_engine::map::{Attribute, EntityUpdate, Mapped, Prune, Target};
 use erp_engine::mapping::{Entity, Mode, Scope};
 use erp_engine::merge::{list_operation, relation_items};
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::Key;
 use super::columns::{Refused, check_columns, place};
@@ -185,11 +186,14 @@ fn targets<'m, 'a>(attribute: &'m Attribute<'a>) -> Vec<&'m Target<'a>> {
     }
 }
 
-fn names(unique_ids: &[String]) -> Vec<&str> {
+/// The names of a key's attributes: few, and asked for with each update.
+type Names<'n> = SmallVec<[&'n str; 4]>;
+
+fn names(unique_ids: &[String]) -> Names<'_> {
     unique_ids.iter().map(String::as_str).collect()
 }
 
-fn names_of<'a>(identifiers: &[(&'a str, Value<'a>)]) -> Vec<&'a str> {
+fn names_of<'a>(identifiers: &[(&'a str, Value<'a>)]) -> Names<'a> {
     identifiers.iter().map(|(name, _)| *name).collect()
 }
 

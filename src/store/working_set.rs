@@ -7,6 +7,7 @@ use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::Key;
 use super::entity::{Entity, Removal};
@@ -17,12 +18,15 @@ use super::request::identifier_text;
 /// A key of a key set of a type.
 pub type Address<'a> = (usize, usize, Key<'a>);
 
+/// Entities under a key, nearly always one.
+pub type Indexes = SmallVec<[usize; 1]>;
+
 /// The entities of a chunk, by their keys.
 pub struct WorkingSet<'a> {
     pub types: Vec<Rc<EntityType>>,
     pub entities: Vec<Entity<'a>>,
     arena: &'a Bump,
-    by_key: HashMap<Address<'a>, Vec<usize>>,
+    by_key: HashMap<Address<'a>, Indexes>,
     by_id: HashMap<(usize, &'a str), usize>,
     journal: Vec<Undo<'a>>,
     epoch: usize,
@@ -100,11 +104,11 @@ impl<'a> WorkingSet<'a> {
 
     /// The entities under a key.
     pub fn under(&self, address: Address<'a>) -> &[usize] {
-        self.by_key.get(&address).map_or(&[], Vec::as_slice)
+        self.by_key.get(&address).map_or(&[], |found| found)
     }
 
     /// The keys there are, with the entities under each.
-    pub fn keys(&self) -> impl Iterator<Item = (&Address<'a>, &Vec<usize>)> {
+    pub fn keys(&self) -> impl Iterator<Item = (&Address<'a>, &Indexes)> {
         self.by_key.iter()
     }
 

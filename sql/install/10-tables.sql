@@ -1,7 +1,9 @@
 -- Which tables the entities are in. Entity tables are the user's, never the extension's.
 
--- The script runs as the bootstrap superuser where the extension is trusted: no function or
--- operator of the schema it is installed in may stand for one of PostgreSQL's.
+-- The script runs as the bootstrap superuser where the extension is trusted, and what it makes is
+-- used by everybody: no function, operator or type of the schema it is installed in may stand for
+-- one of PostgreSQL's, not even one that fits better. So that schema is not searched; what goes
+-- there is named with it.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$

@@ -228,10 +228,10 @@ $$;
 COMMENT ON FUNCTION erp._create_entity(text, text[], boolean, text) IS
 'Private: erp_create_entity, told the schema that the caller creates in';
 
-CREATE FUNCTION erp_create_entity(slug text, unique_ids text[], for_upsert boolean DEFAULT true) RETURNS regclass
+CREATE FUNCTION @extschema@.erp_create_entity(slug text, unique_ids text[], for_upsert boolean DEFAULT true) RETURNS regclass
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     RETURN erp._create_entity(slug, unique_ids, for_upsert, pg_catalog.current_schema()::text);
-COMMENT ON FUNCTION erp_create_entity(text, text[], boolean) IS
+COMMENT ON FUNCTION @extschema@.erp_create_entity(text, text[], boolean) IS
 'Binds a slug to a new table, made in the current schema and named like the slug; called again, gives it one more key set. unique_ids: the attributes that together identify an entity. for_upsert: true, entities are upserted by them, at most one entity has a key; false, only relations look entities up by them. Returns the table. Errors: 22023, 42P07 when a table of that name exists, 42809 when the slug is bound to a registered table.';
 
 CREATE FUNCTION erp._prepare(mapping jsonb, dry_run boolean, in_schema text) RETURNS SETOF text
@@ -255,10 +255,10 @@ $$;
 COMMENT ON FUNCTION erp._prepare(jsonb, boolean, text) IS
 'Private: erp_prepare, told the schema that the caller creates in';
 
-CREATE FUNCTION erp_prepare(mapping jsonb, dry_run boolean DEFAULT false) RETURNS TABLE (statement text)
+CREATE FUNCTION @extschema@.erp_prepare(mapping jsonb, dry_run boolean DEFAULT false) RETURNS TABLE (statement text)
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT s FROM erp._prepare(mapping, dry_run, pg_catalog.current_schema()::text) AS s;
 END;
-COMMENT ON FUNCTION erp_prepare(jsonb, boolean) IS
+COMMENT ON FUNCTION @extschema@.erp_prepare(jsonb, boolean) IS
 'Creates the entity tables and indexes that a mapping needs and that are not there; with dry_run only tells the statements. Relations that an expression yields are prepared as far as its text names entity_schema and unique_ids. Registered tables are left as they are. Errors: MP001, 42809 for a key set that a registered table lacks, and what CREATE TABLE raises.';

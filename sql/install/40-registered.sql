@@ -1,6 +1,6 @@
 -- Registered tables: tables that a user has already, bound to a slug. They are never altered.
 
-CREATE FUNCTION erp_register_entity(
+CREATE FUNCTION @extschema@.erp_register_entity(
     slug text,
     table_name regclass,
     unique_ids text[] DEFAULT NULL,
@@ -44,10 +44,10 @@ BEGIN
     RETURN table_name;
 END
 $$;
-COMMENT ON FUNCTION erp_register_entity(text, regclass, text[], jsonb, jsonb, boolean, name, name, name, name, name, name, text) IS
+COMMENT ON FUNCTION @extschema@.erp_register_entity(text, regclass, text[], jsonb, jsonb, boolean, name, name, name, name, name, name, text) IS
 'Binds a slug to a table that is there already, and which it never alters; called again, replaces columns, relations and options, and adds a key set. unique_ids: the attributes that together identify an entity. columns: {"attribute": "column"} for attributes that are kept in a column of another name; others are kept in the column of their own name. relations: {"attribute": {"column", "entity_schema"}} for relations to one entity that a foreign key keeps. for_upsert: true, entities are upserted by unique_ids, which takes a unique index; false, only relations look entities up by them, which takes an index. id_column: the primary key''s unless told. attributes_column: jsonb, of attributes without a column; null: they are refused. stub_column, created_at_column, updated_at_column, deleted_at_column: null: not kept. on_missing: create, skip or error. Returns the table. Errors: 22023, 42501, 42703, 42704, 42710, 42804, 42809, 428C9, 55000, 2BP01; the hint is the statement that mends it, where there is one.';
 
-CREATE FUNCTION erp_unregister_entity(slug text) RETURNS regclass
+CREATE FUNCTION @extschema@.erp_unregister_entity(slug text) RETURNS regclass
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -73,7 +73,7 @@ BEGIN
     RETURN bound.existing;
 END
 $$;
-COMMENT ON FUNCTION erp_unregister_entity(text) IS
+COMMENT ON FUNCTION @extschema@.erp_unregister_entity(text) IS
 'Removes the binding of a registered table. The table and its rows stay as they are. Returns the table, null if it is gone. Errors: 42704 for a slug that is not bound, 42809 for one whose table the extension made, 2BP01 while relations of another entity type to it are bound to foreign keys.';
 
 -- Private: writing the binding

@@ -1,6 +1,7 @@
 -- Ways in for many events: a procedure that imports what a query yields, and a trigger for
 -- staging tables. Both hand batches to erp_apply_batch, with the caller's rights and search_path:
--- names of PostgreSQL's are therefore written out.
+-- names of PostgreSQL's are therefore written out, those of types as well, which are looked for in
+-- pg_temp first.
 
 CREATE TABLE erp.import (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -79,8 +80,8 @@ CREATE FUNCTION erp._start_import(event_name text, source_query text, batch_size
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
-    plan json;
-    id bigint;
+    plan pg_catalog.json;
+    id pg_catalog.int8;
 BEGIN
     EXECUTE pg_catalog.concat('EXPLAIN (FORMAT JSON) ', source_query) INTO plan;
     INSERT INTO erp.import (event_name, source_query, batch_size, on_error, estimated)
@@ -123,7 +124,7 @@ CREATE FUNCTION erp._import_batch(import bigint, mapping jsonb, event_name text,
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
     WITH failed AS (
-        SELECT b.event, b.error FROM erp_apply_batch(mapping, event_name, payloads, on_error) AS b WHERE b.action = 'failed'
+        SELECT b.event, b.error FROM @extschema@.erp_apply_batch(mapping, event_name, payloads, on_error) AS b WHERE b.action = 'failed'
     ), kept AS (
         INSERT INTO erp.import_error (import, event, error)
         SELECT i.id, i.done + f.event, f.error FROM failed AS f CROSS JOIN erp.import AS i WHERE i.id = _import_batch.import
@@ -143,16 +144,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION erp._finish_import(bigint) IS 'Private: notes the end of an import and tells what it did';
 
-CREATE PROCEDURE erp_import(mapping jsonb, event_name text, source_query text, batch_size integer DEFAULT 10000,
+CREATE PROCEDURE @extschema@.erp_import(mapping jsonb, event_name text, source_query text, batch_size integer DEFAULT 10000,
                             on_error text DEFAULT 'raise', resume bigint DEFAULT NULL)
     LANGUAGE plpgsql
 AS $$
 DECLARE
-    import bigint := resume;
-    skip bigint := 0;
-    payload jsonb;
-    payloads jsonb[] := '{}';
-    progress text;
+    import pg_catalog.int8 := resume;
+    skip pg_catalog.int8 := 0;
+    payload pg_catalog.jsonb;
+    payloads pg_catalog.jsonb[] := '{}';
+    progress pg_catalog.text;
 BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
@@ -182,19 +183,19 @@ BEGIN
     RAISE NOTICE 'import % is finished: %', import, progress;
 END
 $$;
-COMMENT ON PROCEDURE erp_import(jsonb, text, text, integer, text, bigint) IS
+COMMENT ON PROCEDURE @extschema@.erp_import(jsonb, text, text, integer, text, bigint) IS
 'Applies the payloads that a query yields (its first column: json, jsonb or text that holds JSON), in its order, and commits batch by batch. Progress: NOTICEs, and erp.import_progress for other sessions. on_error: raise (an event that fails ends the import; batches before it stay) or continue (it is kept in erp.import_error). resume: the id of an import that was cancelled or failed; it goes on behind the last batch that was committed, if the query yields the same payloads in the same order. Errors: as erp_apply_batch, 22023, 55000, 55006, and 2D000 in a transaction block.';
 
-CREATE FUNCTION erp_apply_trigger() RETURNS trigger
+CREATE FUNCTION @extschema@.erp_apply_trigger() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
-    inserted name := (SELECT t.tgnewtable FROM pg_catalog.pg_trigger AS t
+    inserted pg_catalog.name := (SELECT t.tgnewtable FROM pg_catalog.pg_trigger AS t
                       WHERE t.tgrelid OPERATOR(pg_catalog.=) TG_RELID AND t.tgname OPERATOR(pg_catalog.=) TG_NAME);
-    on_error text := COALESCE(TG_ARGV[3], 'raise');
-    mapping jsonb;
-    payload jsonb;
-    payloads jsonb[] := '{}';
+    on_error pg_catalog.text := COALESCE(TG_ARGV[3], 'raise');
+    mapping pg_catalog.jsonb;
+    payload pg_catalog.jsonb;
+    payloads pg_catalog.jsonb[] := '{}';
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' OR TG_LEVEL OPERATOR(pg_catalog.<>) 'STATEMENT' OR inserted IS NULL OR TG_NARGS OPERATOR(pg_catalog.<) 3 THEN
         RAISE EXCEPTION 'erp_apply_trigger is a trigger for inserted rows, a statement at a time'
@@ -213,5 +214,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION erp_apply_trigger() IS
+COMMENT ON FUNCTION @extschema@.erp_apply_trigger() IS
 'Trigger of a staging table: applies the events of all rows that a statement inserts, set-wise and in their order. For AFTER INSERT … REFERENCING NEW TABLE AS any name, FOR EACH STATEMENT. Arguments: the mapping as JSON text, the event''s name, the column of the payload (json, jsonb or text that holds JSON), and raise (the default: an event that fails fails the statement) or continue (it is left out). Errors: 39P01 for another kind of trigger; as erp_apply_batch.';

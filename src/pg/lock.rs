@@ -1,8 +1,9 @@
 //! Locks held to the end of the transaction, in the extension's own part of the space of
 //! advisory locks.
 
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
 
+use super::rights::{READ, WRITE, has_any};
 use super::{PgError, attempt, raw};
 
 /// Distinguishes our locks from those of `pg_advisory_lock`, which have 1 or 2 there.
@@ -31,10 +32,22 @@ impl Group {
             Group::Both => pg_sys::ShareRowExclusiveLock,
         }) as pg_sys::LOCKMODE
     }
+
+    /// Whether the current role may lock out others so: it may write rows of the relation or, for
+    /// what readers share, read them.
+    fn is_allowed(self, relation: Oid) -> Result<bool, PgError> {
+        let rights = if self == Group::Both { WRITE } else { WRITE | READ };
+        // SAFETY: no pointers.
+        unsafe { attempt(|| has_any(relation, rights)) }
+    }
 }
 
-/// Waits for the lock `(relation, key)`.
+/// Waits for the lock `(relation, key)`. Who may not use the relation gets no lock and keeps nobody
+/// waiting: the statements that the lock is for are refused.
 pub fn acquire(relation: u32, key: u32, group: Group) -> Result<(), PgError> {
+    if !group.is_allowed(Oid::from(relation))? {
+        return Ok(());
+    }
     let tag = pg_sys::LOCKTAG {
         // SAFETY: set once when the backend starts.
         locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),

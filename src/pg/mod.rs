@@ -10,6 +10,7 @@ pub mod interrupt;
 pub mod lock;
 pub mod memory;
 pub mod raw;
+mod rights;
 pub mod spi;
 pub mod subtransaction;
 

@@ -5,9 +5,9 @@
 //! Every function here may only be called inside `attempt`, unless it cannot raise.
 
 use pgrx::pg_sys::{
-    ArrayType, CachedPlan, Datum, ErrorData, FunctionCallInfo, GucAction, GucContext, GucSource,
-    HeapTuple, LOCKMODE, LOCKTAG, LockAcquireResult, Oid, ResourceOwner, SPIPlanPtr, SPITupleTable,
-    Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
+    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, Datum, ErrorData, FunctionCallInfo,
+    GucAction, GucContext, GucSource, HeapTuple, LOCKMODE, LOCKTAG, LockAcquireResult, Oid,
+    ResourceOwner, SPIPlanPtr, SPITupleTable, Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
 };
 use std::ffi::{c_char, c_int, c_long};
 
@@ -40,6 +40,20 @@ unsafe extern "C-unwind" {
         session: bool,
         dont_wait: bool,
     ) -> LockAcquireResult::Type;
+
+    // Rights
+    pub fn pg_class_aclcheck_ext(
+        relation: Oid,
+        role: Oid,
+        rights: AclMode,
+        is_missing: *mut bool,
+    ) -> AclResult::Type;
+    pub fn pg_attribute_aclcheck_all(
+        relation: Oid,
+        role: Oid,
+        rights: AclMode,
+        how: AclMaskHow::Type,
+    ) -> AclResult::Type;
 
     // SPI
     pub fn SPI_connect() -> c_int;

@@ -8,12 +8,8 @@ SELECT pg_catalog.jsonb_agg(
                'is_generated', a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char",
                'is_array', y.typcategory OPERATOR(pg_catalog.=) 'A'::pg_catalog."char",
                'default', CASE WHEN a.attname::pg_catalog.text OPERATOR(pg_catalog.=) t.id_column
-                          THEN CASE WHEN a.attidentity OPERATOR(pg_catalog.<>) ''::pg_catalog."char"
-                                    THEN pg_catalog.format('pg_catalog.nextval(%L::pg_catalog.regclass)',
-                                             pg_catalog.pg_get_serial_sequence(pg_catalog.format('%I.%I', n.nspname, c.relname), a.attname::pg_catalog.text))
-                                    ELSE (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef AS d
-                                          WHERE d.adrelid OPERATOR(pg_catalog.=) c.oid AND d.adnum OPERATOR(pg_catalog.=) a.attnum) END
-                          END,
+                                    AND (a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) ''::pg_catalog."char")
+                          THEN a.attnum END,
                'has_modifier', b.modifier OPERATOR(pg_catalog.>=) 0,
                -- The type's own equality: citext is not compared as text.
                'equals', (SELECT pg_catalog.format('OPERATOR(%I.%s)', m.nspname, o.oprname)

@@ -5,6 +5,7 @@
 
 pub mod array;
 pub mod call;
+pub mod default;
 pub mod guard;
 pub mod interrupt;
 pub mod lock;

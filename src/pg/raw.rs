@@ -5,8 +5,9 @@
 //! Every function here may only be called inside `attempt`, unless it cannot raise.
 
 use pgrx::pg_sys::{
-    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, Datum, ErrorData, FunctionCallInfo,
-    GucAction, GucContext, GucSource, HeapTuple, LOCKMODE, LOCKTAG, LockAcquireResult, Oid,
+    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, Datum, EState, ErrorData, Expr,
+    ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource, HeapTuple,
+    LOCKMODE, LOCKTAG, LockAcquireResult, MemoryContext, Node, ObjectType, Oid, Relation,
     ResourceOwner, SPIPlanPtr, SPITupleTable, Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
 };
 use std::ffi::{c_char, c_int, c_long};
@@ -54,6 +55,20 @@ unsafe extern "C-unwind" {
         rights: AclMode,
         how: AclMaskHow::Type,
     ) -> AclResult::Type;
+    pub fn aclcheck_error(result: AclResult::Type, kind: ObjectType::Type, name: *const c_char);
+
+    // Defaults of columns
+    pub fn table_open(relation: Oid, mode: LOCKMODE) -> Relation;
+    pub fn table_close(relation: Relation, mode: LOCKMODE);
+    pub fn build_column_default(relation: Relation, column: c_int) -> *mut Node;
+    pub fn exprType(expression: *const Node) -> Oid;
+    pub fn getTypeOutputInfo(ty: Oid, output: *mut Oid, is_varlena: *mut bool);
+    pub fn OidOutputFunctionCall(output: Oid, value: Datum) -> *mut c_char;
+    pub fn CreateExecutorState() -> *mut EState;
+    pub fn FreeExecutorState(executor: *mut EState);
+    pub fn ExecPrepareExpr(expression: *mut Expr, executor: *mut EState) -> *mut ExprState;
+    pub fn MakePerTupleExprContext(executor: *mut EState) -> *mut ExprContext;
+    pub fn MemoryContextReset(context: MemoryContext);
 
     // SPI
     pub fn SPI_connect() -> c_int;

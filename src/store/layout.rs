@@ -41,8 +41,8 @@ pub enum IdKind {
 pub enum IdSource {
     /// A fresh uuid of version 7.
     Uuid,
-    /// The column's default, or the sequence of an identity column.
-    Default(String),
+    /// The default, or the sequence, of the column of that number.
+    Default(i16),
     /// An attribute.
     Attribute(String),
 }
@@ -83,7 +83,10 @@ impl Layout {
         let listed = || list.into_iter().flat_map(|list| list.iter()).filter_map(Value::as_object);
         let columns: Vec<Column> = listed().map(Column::of).collect();
         let id = columns.iter().find(|column| column.is_id);
-        let default = listed().find_map(|column| column.get("default").and_then(Value::as_str));
+        let default = listed().find_map(|column| match column.get("default") {
+            Some(Value::Number(number)) => number.canonical().parse().ok(),
+            _ => None,
+        });
         let is_uuid = id.is_none_or(|id| id.ty == "pg_catalog.uuid");
         Layout {
             is_managed: matches!(told.get("is_managed"), Some(Value::Bool(true))),
@@ -93,7 +96,7 @@ impl Layout {
                 _ => IdKind::Uuid,
             },
             id_source: match (default, id) {
-                (Some(default), _) => IdSource::Default(default.to_owned()),
+                (Some(default), _) => IdSource::Default(default),
                 (None, Some(id)) if !is_uuid => IdSource::Attribute(id.attribute.clone()),
                 (None, _) => IdSource::Uuid,
             },

@@ -24,8 +24,8 @@ use super::statements::{Count, Shape};
 use super::working_set::WorkingSet;
 use super::write::{Written, merged, not_written};
 use crate::error::Failure;
-use crate::pg::array;
 use crate::pg::spi::Access;
+use crate::pg::{array, default};
 
 /// A registered table and what is to become of its rows.
 pub struct Registered<'t, 'a> {
@@ -371,13 +371,14 @@ pub fn assign_ids<'a>(
             }
         }
         written.ids.extend(as_written(ty, by_event, arena)?);
-        if !by_default.is_empty() && ids == Ids::Made {
-            let count = Datum::from(by_default.len() as i64);
-            let rows = ty.next_ids()?.execute(&[count], Access::Write)?;
-            for (index, row) in by_default.into_iter().zip(rows.iter()) {
-                let id = row.text(1, arena)?.ok_or_else(|| no_id(ty))?;
-                written.ids.insert(index, id);
-            }
+        if let (IdSource::Default(column), Ids::Made) = (&ty.layout.id_source, ids)
+            && !by_default.is_empty()
+        {
+            let ids = default::next(ty.table, *column, by_default.len(), arena)?;
+            let made = by_default.into_iter().zip(ids);
+            let made = made.map(|(index, id)| Ok((index, id.ok_or_else(|| no_id(ty))?)));
+            let made = made.collect::<Result<Vec<_>, Failure>>()?;
+            written.ids.extend(as_written(ty, made, arena)?);
         }
     }
     Ok(())

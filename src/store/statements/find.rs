@@ -8,7 +8,7 @@ use super::{Count, Find, Query};
 use crate::pg::PgError;
 use crate::pg::spi::{Planning, Statement};
 use crate::store::entity_type::EntityType;
-use crate::store::layout::{Column, IdSource};
+use crate::store::layout::Column;
 
 impl EntityType {
     /// `(attribute text, key text, …)` → id, attributes, created, updated and deleted time of the
@@ -137,18 +137,6 @@ impl EntityType {
         let columns = [id, pg_sys::JSONBOID, pg_sys::BOOLOID];
         self.kept(Query::LockById, &[ids], &columns, Planning::ByIndex, || {
             self.fill(include_str!("../../../sql/queries/lock_by_id.sql"), &[])
-        })
-    }
-
-    /// `(count bigint)` → ids, as text.
-    pub fn next_ids(&self) -> Result<Rc<Statement>, PgError> {
-        let columns = [pg_sys::TEXTOID];
-        self.kept(Query::NextIds, &[pg_sys::INT8OID], &columns, Planning::Free, || {
-            let default = match &self.layout.id_source {
-                IdSource::Default(default) => default.clone(),
-                IdSource::Uuid | IdSource::Attribute(_) => "NULL".to_owned(),
-            };
-            self.fill(include_str!("../../../sql/queries/next_ids.sql"), &[("{default}", default)])
         })
     }
 

@@ -25,7 +25,6 @@ pub enum Query {
     FindByKey(Find, Count),
     UpdateById(Count),
     UpdateByKey(Count),
-    NextIds,
     IdTexts,
     LockById,
     LockUnchanged(Count),

@@ -58,14 +58,16 @@ ALTER TABLE ours ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON ours USING (tenant = 'a') WITH CHECK (tenant = 'a' AND name IS DISTINCT FROM 'forbidden');
 INSERT INTO ours (no, tenant, name) VALUES ('of b', 'b', 'B');
 GRANT USAGE ON SCHEMA tables_errors TO regress_clerk;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ours TO regress_clerk;
+GRANT SELECT, UPDATE, DELETE ON ours TO regress_clerk;
 RESET client_min_messages;
 CREATE FUNCTION ours(event jsonb, attributes text[] DEFAULT '{no,name,tenant}', mode text DEFAULT 'upsert') RETURNS text LANGUAGE sql BEGIN ATOMIC
     SELECT a.action FROM erp_apply(plain('ours', '{no}', attributes, mode), 'Changed', event) AS a; END;
+-- As for INSERT, the sequence of an identity column needs no right of its own; without INSERT it does not move.
 SET ROLE regress_clerk;
 SELECT state, message FROM failure($$ SELECT ours('{"no": 1, "name": "x"}') $$);
 RESET ROLE;
-GRANT USAGE ON SEQUENCE ours_id_seq TO regress_clerk;
+SELECT last_value FROM ours_id_seq;
+GRANT INSERT ON ours TO regress_clerk;
 SET ROLE regress_clerk;
 SELECT ours('{"no": 1, "name": "x"}');
 SELECT ours('{"no": 1, "name": "y"}');

@@ -17,7 +17,7 @@ SELECT c.oid,
                              AND (SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attname::pg_catalog.text)
                                   FROM pg_catalog.pg_attribute AS a
                                   WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
-                                    AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey[0:i.indnkeyatts - 1]::pg_catalog.int2[]))
+                                    AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey[0:i.indnkeyatts OPERATOR(pg_catalog.-) 1]::pg_catalog.int2[]))
                                  OPERATOR(pg_catalog.=)
                                  (SELECT pg_catalog.array_agg(u.name ORDER BY u.name) FROM pg_catalog.unnest(k.columns) AS u(name))))
                    ORDER BY k.attributes)

@@ -122,8 +122,8 @@ impl EntityType {
             let columns = of_jsonb.filter(|column| !column.is_generated).map(|column| {
                 let name = &column.name;
                 let value = format!(
-                    "erp._unlink(pg_catalog.jsonb_build_object('a', t.{name}), $2, $3, $4) \
-                     OPERATOR(pg_catalog.->) 'a'"
+                    "(erp._unlink(pg_catalog.jsonb_build_object('a', t.{name}), $2, $3, $4) \
+                     OPERATOR(pg_catalog.->) 'a')"
                 );
                 (name, value)
             });
@@ -133,7 +133,10 @@ impl EntityType {
             };
             let mut sets = each(&|name, value| format!("{name} = {value}"));
             sets.extend(self.layout.updated_at.as_ref().map(|name| format!("{name} = $5")));
-            let changes = each(&|name, value| format!("t.{name} IS DISTINCT FROM {value}"));
+            // IS DISTINCT FROM would look for its operator in the search_path.
+            let changes = each(&|name, value| {
+                format!("NOT COALESCE(t.{name} OPERATOR(pg_catalog.=) {value}, t.{name} IS NULL)")
+            });
             let values = [("{sets}", sets.join(", ")), ("{changes}", changes.join(" OR "))];
             self.fill(include_str!("../../../sql/queries/unlink.sql"), &values)
         })

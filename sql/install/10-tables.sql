@@ -82,9 +82,11 @@ CREATE FUNCTION erp._binding_changed() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_binding_changed';
 COMMENT ON FUNCTION erp._binding_changed IS 'Private: has every session read the bindings again';
+-- It keeps every session busy: only whoever changes the bindings may, by way of their triggers.
+REVOKE EXECUTE ON FUNCTION erp._binding_changed FROM PUBLIC;
 
 CREATE FUNCTION erp._tell_binding_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM erp._binding_changed();
@@ -92,6 +94,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION erp._tell_binding_changed IS 'Private: trigger of the binding tables';
+REVOKE EXECUTE ON FUNCTION erp._tell_binding_changed FROM PUBLIC;
 
 CREATE TRIGGER tell_binding_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON erp.entity_type

@@ -54,7 +54,8 @@ CREATE POLICY monitor ON erp.import FOR SELECT USING (pg_catalog.pg_has_role('pg
 ALTER TABLE erp.import_error ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON erp.import_error
     USING (EXISTS (SELECT FROM erp.import AS i WHERE i.id = import AND i.started_by = current_user));
-GRANT SELECT, INSERT, UPDATE, DELETE ON erp.import, erp.import_error TO PUBLIC;
+GRANT SELECT ON erp.import, erp.import_error TO PUBLIC;
+GRANT INSERT, UPDATE, DELETE ON erp.import, erp.import_error TO @extowner@ WITH GRANT OPTION;
 
 CREATE VIEW erp.import_progress WITH (security_barrier) AS
 SELECT i.id,

@@ -52,6 +52,7 @@ TABLE progress;
 CREATE ROLE regress_importer;
 GRANT USAGE ON SCHEMA bulk TO regress_importer;
 GRANT SELECT ON progress TO regress_importer;
+GRANT INSERT, UPDATE ON erp.import TO regress_importer;
 SET ROLE regress_importer;
 SELECT count(*) FROM erp.import_progress;
 SELECT count(*) FROM erp.import;

@@ -1,6 +1,6 @@
 -- What the extension consists of, what it says about itself, and who may use it.
 
--- Functions: volatility and parallel safety as strong as they are true, none with the owner's rights.
+-- Functions: volatility and parallel safety as strong as they are true; with the owner's rights runs one trigger alone.
 \pset format unaligned
 SELECT p.pronamespace::regnamespace AS schema, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
        CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,

@@ -38,7 +38,8 @@ copy_server() {
 mkdir -p "$STATE"
 if [ ! -O "$STATE" ] || [ -L "$STATE" ]; then die "$STATE belongs to somebody else"; fi
 
-stamp="$PG_CONFIG $("$PG_CONFIG" --version)"
+# Extensions that came since count as another server.
+stamp="$PG_CONFIG $("$PG_CONFIG" --version) $(ls "$("$PG_CONFIG" --sharedir)/extension" | grep -v '^erp_toolkit' | cksum)"
 [ "$(cat "$SERVER/stamp" 2>/dev/null)" = "$stamp" ] || copy_server
 
 export PG_CONFIG=$SERVER_BIN/pg_config

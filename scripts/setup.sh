@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # setup.sh [PACKAGE…]: makes sure the machine has what build, demo and tests need, and the Debian packages named: installs
-# it as root, names it otherwise.
+# it as root, names it otherwise. A package of Debian's PostgreSQL is named postgresql-*-NAME, whatever its version.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-packages=(gcc libc6-dev clang libclang-dev "$@")
+packages=(gcc libc6-dev clang libclang-dev)
 if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/bin/pg_config$ ]]; then
     packages+=("postgresql-${BASH_REMATCH[1]}" "postgresql-server-dev-${BASH_REMATCH[1]}")
+    packages+=("${@/#postgresql-\*-/postgresql-${BASH_REMATCH[1]}-}")
+else
+    for package; do [[ $package == postgresql-\*-* ]] || packages+=("$package"); done
 fi
 
 missing_packages() {

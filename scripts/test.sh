@@ -98,7 +98,7 @@ server_parts() {
     CLUSTER_LOG=$LOGS/server.log scripts/with-cluster.sh scripts/test.sh --in-cluster "$*"
 }
 
-scripts/setup.sh
+scripts/setup.sh 'postgresql-*-plpgsql-check'
 [ $# -gt 0 ] || set -- lint engine regress sql
 mkdir -p "$LOGS"
 : >"$results"

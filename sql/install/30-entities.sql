@@ -75,16 +75,15 @@ DECLARE
     table_name text;
     taken text[] := ARRAY['id', 'attributes', 'links', 'created_at', 'updated_at', 'deleted_at', 'stub',
                           'tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
-    column_of jsonb := '{}';
-    definitions text := '';
+    column_of jsonb := '{}'::jsonb;
     wanted record;
     known record;
     attribute text;
-    new_columns text[] := '{}';
+    new_columns text[] := '{}'::text[];
     names text[];
     old_index regclass;
-    bindings text[] := '{}';
-    indexes text[] := '{}';
+    bindings text[] := '{}'::text[];
+    indexes text[] := '{}'::text[];
 BEGIN
     IF slug IS NULL OR slug = '' THEN
         RAISE EXCEPTION 'the slug of an entity type must not be empty' USING ERRCODE = 'invalid_parameter_value';

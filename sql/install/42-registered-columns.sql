@@ -119,7 +119,7 @@ DECLARE
     attribute text;
     bound record;
     is_column boolean;
-    names text[] := '{}';
+    names text[] := '{}'::text[];
     special jsonb := erp._special_columns(slug) - (SELECT t.id_column FROM erp.entity_type AS t WHERE t.slug = slug);
 BEGIN
     FOREACH attribute IN ARRAY unique_ids LOOP

@@ -153,7 +153,7 @@ DECLARE
     import pg_catalog.int8 := resume;
     skip pg_catalog.int8 := 0;
     payload pg_catalog.jsonb;
-    payloads pg_catalog.jsonb[] := '{}';
+    payloads pg_catalog.jsonb[] := '{}'::pg_catalog.jsonb[];
     progress pg_catalog.text;
 BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
@@ -196,7 +196,7 @@ DECLARE
     on_error pg_catalog.text := COALESCE(TG_ARGV[3], 'raise');
     mapping pg_catalog.jsonb;
     payload pg_catalog.jsonb;
-    payloads pg_catalog.jsonb[] := '{}';
+    payloads pg_catalog.jsonb[] := '{}'::pg_catalog.jsonb[];
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' OR TG_LEVEL OPERATOR(pg_catalog.<>) 'STATEMENT' OR inserted IS NULL OR TG_NARGS OPERATOR(pg_catalog.<) 3 THEN
         RAISE EXCEPTION 'erp_apply_trigger is a trigger for inserted rows, a statement at a time'

@@ -1,0 +1,27 @@
+-- plpgsql_check reads every function in PL/pgSQL, statement by statement. What it lists are the statements that are made
+-- of texts, which it cannot judge: they are made of quoted names and values, but for the query that erp_import is given.
+SET client_min_messages = warning;
+CREATE EXTENSION plpgsql_check;
+CREATE TABLE plpgsql_staging (payload jsonb);
+CREATE VIEW checked AS
+SELECT p.oid, c.statement, c.sqlstate, c.message, c.level
+FROM pg_depend AS d
+JOIN pg_proc AS p ON p.oid = d.objid
+JOIN pg_language AS l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
+CROSS JOIN LATERAL plpgsql_check_function_tb(
+    p.oid, fatal_errors => false, extra_warnings => true, security_warnings => true,
+    relid => CASE p.proname WHEN '_tell_binding_changed' THEN 'erp.entity_type'::regclass WHEN 'erp_apply_trigger' THEN 'plpgsql_staging' ELSE 0 END,
+    newtable => CASE p.proname WHEN 'erp_apply_trigger' THEN 'inserted' END) AS c
+WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'erp_toolkit');
+SELECT oid::regprocedure AS function, statement, sqlstate, message, level FROM checked
+ORDER BY oid::regprocedure::text COLLATE "C", statement, message;
+-- All of them were read: one that is wrong would be told.
+CREATE FUNCTION wrong() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN nothing; END $$;
+ALTER EXTENSION erp_toolkit ADD FUNCTION wrong();
+SELECT oid::regprocedure AS function, statement, sqlstate, message FROM checked WHERE level = 'error';
+ALTER EXTENSION erp_toolkit DROP FUNCTION wrong();
+DROP FUNCTION wrong;
+
+DROP VIEW checked;
+DROP TABLE plpgsql_staging;
+DROP EXTENSION plpgsql_check;

@@ -70,6 +70,20 @@ fn numbers_an_expression_hands_through_keep_every_digit() {
 }
 
 #[test]
+fn numbers_in_a_list_that_is_the_payload_stay_exact_beside_what_is_computed() {
+    for number in EXACT {
+        let payload = format!(r#"[{{"n": {number}, "q": 2}}, [{{"n": {number}, "q": 3}}]]"#);
+        let both = format!(r#"[{{"m": {number}, "t": 4}}, {{"m": {number}, "t": 6}}]"#);
+        evaluates("$.{'m': n, 't': q * 2}", &payload, &both);
+        evaluates("$[0].{'m': n, 't': q * 2}.m", &payload, number);
+    }
+    // What is computed with is a double, in a list as anywhere.
+    evaluates("$sum($)", "[1.10, 2.20]", "3.3000000000000003");
+    evaluates("$.(n * 1)", r#"[{"n": 1.10}]"#, "1.1");
+    evaluates("$.($ * 1)", "[1.10]", "1.1");
+}
+
+#[test]
 fn numbers_beyond_all_doubles_stay_exact_inside_what_is_handed_through() {
     let huge = exact_1e400();
     let payload =

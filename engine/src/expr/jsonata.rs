@@ -178,11 +178,39 @@ struct Document<'a> {
 #[derive(Clone, Copy)]
 struct Container<'a> {
     value: Value<'a>,
-    /// How the numbers in it are given; `None`: by the names of its fields.
+    /// How the numbers in it are given; `None`: by the names of its fields, or as what stands
+    /// under no field.
     given: Option<Given>,
 }
 
 impl<'a> Document<'a> {
+    /// What stands under no field: fields below have names, numbers are given by the whole.
+    fn put_unnamed(&self, value: Value<'a>, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
+        if !self.numbers.is_everything_computed() {
+            match value {
+                Value::Array(_) => {
+                    sink.array_of(&self.this(), self.member(value, None));
+                    return Ok(());
+                }
+                Value::Object(_) => return self.put(value, Given::Token, sink),
+                _ => {}
+            }
+        }
+        self.put(value, self.numbers.given(None), sink)
+    }
+
+    fn put_item(
+        &self,
+        container: Container<'a>,
+        item: Value<'a>,
+        sink: &mut Sink<'_, 'a>,
+    ) -> Result<(), String> {
+        match container.given {
+            Some(given) => self.put(item, given, sink),
+            None => self.put_unnamed(item, sink),
+        }
+    }
+
     fn put(&self, value: Value<'a>, given: Given, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
         match value {
             Value::Null => sink.null(),
@@ -271,11 +299,10 @@ impl<'a> Sources<'a> for Document<'a> {
         match container.value {
             Value::Array(array) if self.takes_too_long(array) => Err(TOO_LONG.into()),
             Value::Array(array) => {
-                let given = container.given.unwrap_or(Given::Double);
                 sink.reserve(array.len());
                 array.iter().enumerate().try_for_each(|(i, item)| {
                     self.check(i)?;
-                    self.put(item, given, sink)
+                    self.put_item(container, item, sink)
                 })
             }
             Value::Object(object) => {
@@ -305,7 +332,7 @@ impl<'a> Sources<'a> for Document<'a> {
     fn read_item(&self, index: u32, item: usize, sink: &mut Sink<'_, 'a>) -> Result<bool, String> {
         let container = self.container(index);
         if let Some(item) = container.value.as_array().and_then(|array| array.get(item)) {
-            self.put(item, container.given.unwrap_or(Given::Double), sink)?;
+            self.put_item(container, item, sink)?;
         }
         Ok(true)
     }
@@ -318,13 +345,7 @@ struct Root<'r, 'a> {
 
 impl<'a> Source<'a> for Root<'_, 'a> {
     fn read(&self, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
-        let Some(value) = self.value else { return Ok(()) };
-        let given = match value {
-            // Fields have names; only what stands under none is given by the whole.
-            Value::Object(_) if !self.document.numbers.is_everything_computed() => Given::Token,
-            _ => self.document.numbers.given(None),
-        };
-        self.document.put(value, given, sink)
+        self.value.map_or(Ok(()), |value| self.document.put_unnamed(value, sink))
     }
 }
 

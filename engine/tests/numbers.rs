@@ -83,6 +83,26 @@ fn numbers_in_a_list_that_is_the_payload_stay_exact_beside_what_is_computed() {
     evaluates("$.($ * 1)", "[1.10]", "1.1");
 }
 
+/// `$join` takes strings: how large a number is does not make one of it.
+#[test]
+fn a_number_is_no_string_to_join_whatever_its_size() {
+    for number in ["5", "1.10", "9007199254740993", "12345678901234567890"] {
+        let joined = |payload: &str| {
+            attributes(r#"[{"attribute": "a", "jsonataExpression": "$join(n, '-')"}]"#, payload)
+        };
+        for payload in [format!(r#"{{"n": {number}}}"#), format!(r#"{{"n": [{number}, "x"]}}"#)] {
+            assert_eq!(
+                joined(&payload).unwrap_err().code,
+                Code::MappingExpressionFailed,
+                "{payload}"
+            );
+        }
+        let payload = format!(r#"{{"n": {number}}}"#);
+        let text = if number == "1.10" { "\"1.1-x\"".into() } else { format!("\"{number}-x\"") };
+        evaluates("$join([$string(n), 'x'], '-')", &payload, &text);
+    }
+}
+
 #[test]
 fn numbers_beyond_all_doubles_stay_exact_inside_what_is_handed_through() {
     let huge = exact_1e400();

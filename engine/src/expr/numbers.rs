@@ -258,7 +258,7 @@ impl Function {
             "exists" | "count" | "keys" | "type" | "now" | "millis" | "random" => Function::Looks,
             "append" | "merge" | "reverse" | "lookup" | "spread" | "map" | "filter" | "each"
             | "single" => Function::HandsOn,
-            "string" | "join" => Function::Writes,
+            "string" => Function::Writes,
             name if is_built_in(name) => Function::Computes,
             _ => Function::Own,
         }

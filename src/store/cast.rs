@@ -202,6 +202,13 @@ fn operand<'a>(
     {
         return Ok((None, Value::String(arena.alloc_str(&number.canonical()))));
     }
+    // Text takes any document, but a document identifies nothing.
+    if matches!(value, Value::Array(_) | Value::Object(_))
+        && column.kind != Kind::Array
+        && ty.identifiers.contains(&column.attribute)
+    {
+        return Err(misfit(ty, column).into());
+    }
     let only = value.as_object().filter(|object| object.len() == 1);
     match only.and_then(|object| object.iter().next()) {
         Some((name, list)) if Operation::named(name).is_some() => match column.kind {

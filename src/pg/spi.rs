@@ -89,6 +89,21 @@ unsafe fn set_for_now(name: &CStr, value: &CStr) -> Result<(), PgError> {
     Ok(())
 }
 
+/// In a session that wants a plan made for each execution, begins a GUC nest level, which the caller
+/// ends, in which kept plans are taken: plans made meanwhile would not be by [`Planning`].
+unsafe fn take_the_kept_plan() -> Result<Option<i32>, PgError> {
+    // SAFETY: a setting of the session; after an error the (sub)transaction's end puts it back.
+    unsafe {
+        let forced = pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN;
+        if pg_sys::plan_cache_mode as u32 != forced {
+            return Ok(None);
+        }
+        let level = attempt(|| raw::NewGUCNestLevel())?;
+        set_for_now(c"plan_cache_mode", c"auto")?;
+        Ok(Some(level))
+    }
+}
+
 /// Whether the transaction sees one snapshot throughout: REPEATABLE READ or SERIALIZABLE.
 pub fn keeps_one_snapshot() -> bool {
     // SAFETY: set when the transaction starts.
@@ -188,10 +203,14 @@ impl Statement {
             if !self.is_planned.get() || !attempt(|| raw::SPI_plan_is_valid(plan))? {
                 self.make_plan()?;
             }
+            let level = take_the_kept_plan()?;
             let table = attempt(|| {
                 raw::SPI_execute_plan(plan, values, std::ptr::null(), read_only, 0);
                 pg_sys::SPI_tuptable
             })?;
+            if let Some(level) = level {
+                attempt(|| raw::AtEOXact_GUC(true, level))?;
+            }
             Rows { table }
         };
         if rows.has_types(&self.columns) {

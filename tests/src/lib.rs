@@ -32,6 +32,13 @@ impl Database {
     pub fn connect(&self) -> Client {
         connect(Some(&self.name))
     }
+
+    /// A new session, whose notices are told.
+    pub fn connect_told(&self, tell: impl Fn(String) + Send + Sync + 'static) -> Client {
+        let mut config = config(Some(&self.name));
+        config.notice_callback(move |notice| tell(notice.message().to_owned()));
+        open(&config)
+    }
 }
 
 impl Drop for Database {
@@ -45,6 +52,14 @@ impl Drop for Database {
 }
 
 fn connect(database: Option<&str>) -> Client {
+    open(&config(database))
+}
+
+fn open(config: &Config) -> Client {
+    config.connect(NoTls).unwrap_or_else(|error| panic!("no connection: {error}"))
+}
+
+fn config(database: Option<&str>) -> Config {
     let Ok(host) = env::var("PGHOST") else {
         panic!("PGHOST is not set: run this by `make test-sql` or scripts/with-cluster.sh");
     };
@@ -61,7 +76,7 @@ fn connect(database: Option<&str>) -> Client {
     if let Some(password) = set("PGPASSWORD") {
         config.password(password);
     }
-    config.connect(NoTls).unwrap_or_else(|error| panic!("no connection to {host}: {error}"))
+    config
 }
 
 /// Runs `work` in `count` sessions at once; it is told the number of its session, from 0, and

@@ -353,6 +353,7 @@ impl<'a> Chunk<'a> {
                 .map_err(Failure::from)
                 .and_then(|()| entities.apply(request));
             match outcome {
+                Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
                 Err(failure) if self.how.on_error == OnError::Raise => {
                     return Err(self.first_failure(types, &asked[..at], asked[at].0, failure));
                 }

@@ -212,3 +212,26 @@ fn a_cancel_and_a_termination_end_a_call_soon() {
         assert!(took < PATIENCE, "{name}: {took:?}");
     }
 }
+
+/// What an event does to a long list takes most of the time: the end comes while it is decided.
+#[test]
+fn the_end_of_a_call_is_no_failure_of_an_event() {
+    let database = Database::new("interrupts_continue");
+    let mut session = session(&database);
+    session
+        .batch_execute(
+            "CREATE TABLE batch AS SELECT array_fill(jsonb_build_object('id', 1, 'x', jsonb_build_object(
+                 '_append_unique', jsonb_agg(n))), ARRAY[100]) AS payloads FROM generate_series(1, 100000) AS n;
+             SELECT erp_create_entity('c', ARRAY['id']);
+             SET statement_timeout = '1s'",
+        )
+        .unwrap();
+    let mapping = r#"{"version": "2.0", "mapping": {"events": {"E": {"entities": [
+        {"entity_schema": "c", "unique_ids": ["id"], "fields": [
+            {"attribute": "id", "field": "id"}, {"attribute": "x", "field": "x"}]}]}}}}"#;
+    let query = "
+        SELECT event, error FROM batch, erp_apply_batch($1::text::jsonb, 'E', payloads, 'continue')
+        WHERE action = 'failed'";
+    let error = session.query(query, &[&mapping]).unwrap_err();
+    assert_eq!(db_error(&error).code().code(), "57014");
+}

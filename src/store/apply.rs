@@ -412,6 +412,7 @@ impl<'a> Decided<'a> {
         let entities = self.entities.entities.iter().enumerate();
         let mut overtaken: HashSet<usize> =
             entities.filter(is_overtaken).map(|(index, _)| index).collect();
+        let mut changed = self.written.changed.clone();
         let mut outcomes = self.outcomes.iter();
         for (event, request) in asked {
             let outcome = match request {
@@ -425,7 +426,7 @@ impl<'a> Decided<'a> {
                 Err(error) => found(Applied::Failed { event: *event, error })?,
                 Ok(rows) => {
                     for row in rows {
-                        found(self.row(*event, row, &mut overtaken))?;
+                        found(self.row(*event, row, &mut overtaken, &mut changed))?;
                     }
                 }
             }
@@ -438,10 +439,12 @@ impl<'a> Decided<'a> {
         event: usize,
         row: &'r Outcome<'a>,
         overtaken: &mut HashSet<usize>,
+        changed: &mut HashSet<usize>,
     ) -> Applied<'r> {
         let entity = &self.entities.entities[row.entity];
         let action = match row.action {
             _ if self.written.untouched.contains(&row.entity) => Action::Unchanged,
+            Action::Unchanged if changed.remove(&row.entity) => Action::Updated,
             Action::Created if overtaken.remove(&row.entity) => Action::Updated,
             action => action,
         };

@@ -57,9 +57,14 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Whether it is the row of an entity, neither stub nor deleted, with these attributes.
-    pub fn is_entity(&self, id: &str, attributes: Option<Value<'_>>) -> bool {
-        !self.stub && !self.is_deleted && self.id == id && same(self.attributes, attributes)
+    /// Whether it is the row of an entity, neither stub nor deleted.
+    pub fn is_live(&self) -> bool {
+        !self.stub && !self.is_deleted
+    }
+
+    /// Whether it is the row of an entity with these attributes.
+    pub fn is_entity(&self, attributes: Option<Value<'_>>) -> bool {
+        self.is_live() && same(self.attributes, attributes)
     }
 
     fn is_same(&self, other: &Row<'_>) -> bool {

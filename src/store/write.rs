@@ -22,7 +22,7 @@ use super::entity_type::EntityType;
 use super::guard::Way;
 use super::layout::uuid;
 use super::registered::{Ids, Registered, assign_ids};
-use super::resolve::{find_by_id, find_by_key};
+use super::resolve::{Row, find_by_id, find_by_key};
 use super::statements::{Count, Find};
 use super::working_set::WorkingSet;
 use crate::error::Failure;
@@ -36,6 +36,8 @@ pub struct Written<'a> {
     pub ids: HashMap<usize, &'a str>,
     /// Entities that were created.
     pub created: HashSet<usize>,
+    /// Entities that were to stay as they were, and had been changed meanwhile.
+    pub changed: HashSet<usize>,
     /// Entities that were there and stayed as they were: another session had made the change,
     /// or a trigger of the table kept it from being made.
     pub untouched: HashSet<usize>,
@@ -83,7 +85,7 @@ pub fn write<'a>(
             by_id.into_iter().partition(|index| entities.gives_up_key(&entities.entities[*index]));
         table.update(first, &mut written)?;
         table.update(then, &mut written)?;
-        table.lock(unchanged)?;
+        table.lock(unchanged, &mut written)?;
         table.insert_new(new, &mut written)?;
         for (set, rows) in by_set.into_iter().enumerate() {
             table.insert(set, rows, &mut written)?;
@@ -190,7 +192,7 @@ impl<'t, 'a> Table<'t, 'a> {
 
     /// Locks rows that stay as they are, so that what another session makes of them comes before
     /// or after the whole event. Half the time that proposing them to `INSERT … ON CONFLICT` took.
-    fn lock(&self, mut rows: Vec<usize>) -> Result<(), Stop> {
+    fn lock(&self, mut rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -205,16 +207,22 @@ impl<'t, 'a> Table<'t, 'a> {
         }
         let locked: HashSet<Uuid> = locked.iter().filter_map(|row| row.uuid(1)).collect();
         rows.retain(|index| !locked.contains(&uuid(entity(index).id)));
-        // The role may not be allowed to change the row, which it does not; otherwise it has
-        // changed, or is gone.
         let keys: Vec<Key<'a>> =
             rows.iter().map(|index| &*self.arena.alloc_slice_copy(&[entity(index).id])).collect();
         let there = find_by_id(self.ty, &keys, Access::Write, self.arena)?;
-        let is_as_seen = |index: &usize| {
+        let row = |index: &usize| there.iter().find(|row| row.id == entity(index).id);
+        // The role may not be allowed to change the row, which it does not.
+        rows.retain(|index| {
             let seen = entity(index).row_attributes.map(Value::Object);
-            there.iter().any(|row| row.is_entity(entity(index).id, seen))
-        };
-        if rows.iter().all(is_as_seen) { Ok(()) } else { Err(Stop::Restart) }
+            !row(index).is_some_and(|row| row.is_entity(seen))
+        });
+        if !rows.iter().all(|index| row(index).is_some_and(Row::is_live)) {
+            return Err(Stop::Restart);
+        }
+        // Another session has changed it, or a trigger that this very call has run: it would run
+        // again after each restart.
+        written.changed.extend(&rows);
+        self.update(rows, written)
     }
 
     /// The patches of rows that are there, as a `jsonb[]`.

@@ -11,6 +11,7 @@ use erp_engine::map::{Attribute, Mapped, Target};
 use erp_engine::mapping::Operation;
 
 use super::apply::ends_the_call;
+use super::columns::check_columns;
 use super::entity_type::EntityType;
 use super::layout::{Column, Kind};
 use super::request::{Types, scoped_schema};
@@ -60,11 +61,22 @@ pub fn cast<'a>(
         failures.extend(cast_column(bound, &bound.layout.columns[column], slots, arena)?);
     }
     for (at, failure) in failures {
-        if mapped[at].1.is_ok() {
-            mapped[at].1 = Err(failure);
+        if let Ok(event) = &mapped[at].1 {
+            mapped[at].1 = Err(refused(types, event).map_or(failure, Failure::from));
         }
     }
     Ok(())
+}
+
+/// What is wrong whatever the values are, which is told first.
+fn refused(types: &Types<'_>, event: &[Mapped<'_>]) -> Option<Error> {
+    event.iter().find_map(|mapped| match mapped {
+        Mapped::Update(update) => {
+            let ty = types.position(&update.entity.schema)?;
+            check_columns(&types.all[ty], update).err()
+        }
+        Mapped::Prune(_) => None,
+    })
 }
 
 /// Calls `f` with each value of what was mapped, and the slug and attribute that it is of.

@@ -15,3 +15,4 @@ CREATE TRIGGER pass_on AFTER UPDATE ON "order" FOR EACH ROW EXECUTE FUNCTION pas
 SELECT entity_slug, action FROM erp_apply(triggers_mapping(), 'E', '{"order": {"number": 1, "status": "new"}, "items": [{"number": 1, "status": "new"}, {"number": 2}]}');
 SELECT entity_slug, action FROM erp_apply(triggers_mapping(), 'E', '{"order": {"number": 1, "status": "sent"}, "items": [{"number": 1, "status": "new"}, {"number": 2}]}');
 SELECT attributes FROM item ORDER BY attributes ->> 'number';
+CALL forget('apply_triggers');

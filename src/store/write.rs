@@ -191,7 +191,8 @@ impl<'t, 'a> Table<'t, 'a> {
     }
 
     /// Locks rows that stay as they are, so that what another session makes of them comes before
-    /// or after the whole event. Half the time that proposing them to `INSERT … ON CONFLICT` took.
+    /// or after the whole event. `INSERT … ON CONFLICT` would make a whole row of each to do so,
+    /// generated columns included.
     fn lock(&self, mut rows: Vec<usize>, written: &mut Written<'a>) -> Result<(), Stop> {
         if rows.is_empty() {
             return Ok(());

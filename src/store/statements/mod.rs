@@ -57,7 +57,7 @@ pub enum Query {
 /// How many rows a statement is given, as arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Count {
-    /// Its plan has nothing to join: writing it takes about an eighth less time.
+    /// Its plan has nothing to join: writing it takes about a tenth less time.
     One,
     Many,
 }

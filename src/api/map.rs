@@ -1,5 +1,6 @@
 //! `erp_map`: what an event maps to, no table read.
 
+use std::cell::Cell as Mutable;
 use std::rc::Rc;
 
 use bumpalo::Bump;
@@ -24,7 +25,7 @@ pub struct Mapper {
     limits: Limits,
     now: i64,
     /// Bytes of the values that the events have yielded.
-    yielded: std::cell::Cell<usize>,
+    yielded: Rc<Mutable<usize>>,
     watch: Watch,
 }
 
@@ -37,17 +38,22 @@ impl Mapper {
         Ok(Mapper {
             mapping: mapping_cache::compiled(mapping, &limits)?,
             limits,
-            yielded: Default::default(),
+            yielded: Rc::default(),
             now: now.div_euclid(1_000) + EPOCH * 1_000,
             watch: Watch::start()?,
         })
     }
 
+    /// Counts in `yielded` the bytes of the values that events yield.
+    pub fn counting(self, yielded: &Rc<Mutable<usize>>) -> Mapper {
+        Mapper { yielded: yielded.clone(), ..self }
+    }
+
     /// Tells whether the events mapped since have taken, or will take when they are written,
-    /// `bytes` of memory together.
-    pub fn fills(&self, bytes: usize) -> impl Fn() -> bool {
-        let (in_use, yielded) = (memory::in_use(), self.yielded.get());
-        move || memory::in_use() > in_use + bytes || self.yielded.get() > yielded + bytes
+    /// `bytes` of memory together; `yielded` counts what they yield.
+    pub fn fills(yielded: &Mutable<usize>, bytes: usize) -> impl Fn() -> bool {
+        let (in_use, before) = (memory::in_use(), yielded.get());
+        move || memory::in_use() > in_use + bytes || yielded.get() > before + bytes
     }
 
     /// Maps `payload`.

@@ -5,12 +5,14 @@
 //! whole.
 
 mod apply;
+mod events;
 mod explain;
 mod find;
 mod map;
 mod merge;
 mod prepare;
 mod purge;
+mod run;
 mod simulate;
 mod validate;
 
@@ -62,6 +64,7 @@ sql_functions! {
     pg_finfo_erp_apply_event erp_apply_event => apply::event_form;
     pg_finfo_erp_simulate erp_simulate => simulate::simulate;
     pg_finfo_erp_apply_batch erp_apply_batch => apply::batch;
+    pg_finfo_erp_apply_events erp_apply_events => run::apply_events;
 }
 
 /// The bytes of the mapping argument. Error: `CONFIGURATION_INVALID` for NULL.

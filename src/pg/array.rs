@@ -97,3 +97,11 @@ pub fn of_bool(arena: &Bump, values: impl ExactSizeIterator<Item = bool>) -> Dat
     values.for_each(|value| builder.put(&[u8::from(value)]));
     builder.finish(count, pg_sys::BOOLOID)
 }
+
+/// A `bigint[]`.
+pub fn of_i64(arena: &Bump, values: impl ExactSizeIterator<Item = i64>) -> Datum {
+    let count = values.len();
+    let mut builder = Builder::new(arena, 8 * count);
+    values.for_each(|value| builder.put(&value.to_ne_bytes()));
+    builder.finish(count, pg_sys::INT8OID)
+}

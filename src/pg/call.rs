@@ -13,6 +13,25 @@ use crate::jsonb;
 #[derive(Clone, Copy)]
 pub struct Call(FunctionCallInfo);
 
+/// How the elements of an array are laid out.
+struct Elements {
+    ty: pg_sys::Oid,
+    length: c_int,
+    by_value: bool,
+    align: u8,
+}
+
+impl Elements {
+    const JSONB: Elements = Elements::varlena(pg_sys::JSONBOID);
+    const TEXT: Elements = Elements::varlena(pg_sys::TEXTOID);
+    const BIGINT: Elements =
+        Elements { ty: pg_sys::INT8OID, length: 8, by_value: true, align: pg_sys::TYPALIGN_DOUBLE };
+
+    const fn varlena(ty: pg_sys::Oid) -> Elements {
+        Elements { ty, length: -1, by_value: false, align: pg_sys::TYPALIGN_INT }
+    }
+}
+
 /// What leaves Rust when a call fails: nothing in it needs dropping.
 #[derive(Clone, Copy)]
 enum Leaving {
@@ -107,31 +126,53 @@ impl Call {
 
     /// A `jsonb[]` argument, read in place.
     pub fn jsonb_array<'c>(self, index: usize) -> Result<Option<Vec<Option<Value<'c>>>>, PgError> {
+        let Some(elements) = self.elements(index, Elements::JSONB)? else { return Ok(None) };
+        // SAFETY: SQL declares the argument as jsonb[]; its elements live as long as the call.
+        let value = |datum| unsafe { jsonb::argument(datum) }.map(Value::from_datum);
+        elements
+            .into_iter()
+            .map(|datum| datum.map(value).transpose())
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// A `jsonb[]` argument without nulls, as the bytes of its elements; `None` if it has any.
+    pub fn jsonb_bytes_array<'c>(self, index: usize) -> Result<Option<Vec<&'c [u8]>>, PgError> {
+        let Some(elements) = self.elements(index, Elements::JSONB)? else { return Ok(None) };
+        // SAFETY: SQL declares the argument as jsonb[]; its elements live as long as the call.
+        let bytes = |datum: Option<_>| datum.map(|datum| unsafe { jsonb::argument(datum) });
+        elements.into_iter().map(|datum| bytes(datum).transpose()).collect()
+    }
+
+    /// A `text[]` argument without nulls; `None` if it has any.
+    pub fn text_array(self, index: usize, arena: &Bump) -> Result<Option<Vec<&str>>, PgError> {
+        let Some(elements) = self.elements(index, Elements::TEXT)? else { return Ok(None) };
+        // SAFETY: SQL declares the argument as text[].
+        let text = |datum: Option<_>| datum.map(|datum| unsafe { jsonb::text(datum, arena) });
+        elements.into_iter().map(|datum| text(datum).transpose()).collect()
+    }
+
+    /// A `bigint[]` argument without nulls; `None` if it has any.
+    pub fn i64_array(self, index: usize) -> Result<Option<Vec<i64>>, PgError> {
+        let Some(elements) = self.elements(index, Elements::BIGINT)? else { return Ok(None) };
+        Ok(elements.into_iter().map(|datum| datum.map(|datum| datum.value() as i64)).collect())
+    }
+
+    /// The elements of an array argument, in place.
+    fn elements(self, index: usize, of: Elements) -> Result<Option<Vec<Option<Datum>>>, PgError> {
         let Some(datum) = self.datum(index) else { return Ok(None) };
         let (mut elements, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-        // SAFETY: SQL declares the argument as jsonb[]; its elements live as long as the call.
+        // SAFETY: SQL declares the argument as an array of such elements.
         unsafe {
             attempt(|| {
                 let array = raw::pg_detoast_datum(datum.cast_mut_ptr()).cast();
-                let align = pg_sys::TYPALIGN_INT as c_char;
-                raw::deconstruct_array(
-                    array,
-                    pg_sys::JSONBOID,
-                    -1,
-                    false,
-                    align,
-                    &raw mut elements,
-                    &raw mut nulls,
-                    &raw mut count,
-                );
+                let Elements { ty, length, by_value, align } = of;
+                let align = align as c_char;
+                let (found, nulls, count) = (&raw mut elements, &raw mut nulls, &raw mut count);
+                raw::deconstruct_array(array, ty, length, by_value, align, found, nulls, count);
             })?;
-            (0..count as usize)
-                .map(|i| match *nulls.add(i) {
-                    true => Ok(None),
-                    false => jsonb::argument(*elements.add(i)).map(|b| Some(Value::from_datum(b))),
-                })
-                .collect::<Result<_, _>>()
-                .map(Some)
+            let element = |i| (!*nulls.add(i)).then(|| *elements.add(i));
+            Ok(Some((0..count as usize).map(element).collect()))
         }
     }
 

@@ -11,7 +11,7 @@ pub mod interrupt;
 pub mod lock;
 pub mod memory;
 pub mod raw;
-mod rights;
+pub mod rights;
 pub mod spi;
 pub mod subtransaction;
 

@@ -43,6 +43,9 @@ unsafe extern "C-unwind" {
     ) -> LockAcquireResult::Type;
 
     // Rights
+    pub fn GetUserNameFromId(role: Oid, missing_ok: bool) -> *mut c_char;
+    pub fn get_namespace_oid(name: *const c_char, missing_ok: bool) -> Oid;
+    pub fn get_relname_relid(name: *const c_char, schema: Oid) -> Oid;
     pub fn pg_class_aclcheck_ext(
         relation: Oid,
         role: Oid,

@@ -1,6 +1,7 @@
 //! A call as a whole: events in chunks, in one subtransaction that is tried again when another
 //! session got in the way, and events that fail set aside if that is wanted.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::cast::cast;
-use super::entity::{Action, Entity, Outcome};
+use super::entity::{Action, Change, Entity, Outcome};
 use super::guard::{Lock, link_locks, link_locks_of_batch};
 use super::remove::remove;
 use super::request::{Request, Types, request};
-use super::resolve::{Found, Seen, check_linked, check_unseen, lock_lists, resolve};
+use super::resolve::{Found, Seen, check_linked, check_unseen, lock_found, resolve};
 use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
@@ -39,6 +40,8 @@ pub enum OnError {
     Raise,
     /// The event is set aside, and the others are applied.
     Continue,
+    /// The event is set aside; those before it are applied, those after it are not.
+    Stop,
 }
 
 /// Why the writing of a chunk stopped.
@@ -78,6 +81,8 @@ pub struct How {
     pub now: Datum,
     /// How many entities an event may remove at most.
     pub max_prune: Option<usize>,
+    /// Whether rows tell what changed: then what is there is locked before it is decided on.
+    pub tells_changes: bool,
 }
 
 /// What one event did to one entity, or why it failed.
@@ -88,6 +93,8 @@ pub enum Applied<'r> {
         id: &'r str,
         action: &'static str,
         identifiers: &'r [(&'r str, Value<'r>)],
+        /// Of rows that changed, if it is wanted.
+        change: Option<Change<'r>>,
     },
     Failed {
         event: usize,
@@ -136,8 +143,8 @@ fn wait(tried: u32) -> Result<(), Failure> {
 
 /// Applies the events of a chunk, in order, as many as `is_full` lets be mapped together: tells how
 /// many. `map` gives what an event maps to; `found` is told what became of it. Under
-/// [`OnError::Raise`] the first event that fails fails the call; under [`OnError::Continue`] a
-/// chunk whose writing fails is halved, until the event that is to blame is alone.
+/// [`OnError::Raise`] the first event that fails fails the call; otherwise a chunk whose writing
+/// fails is halved, until the event that is to blame is alone.
 pub fn apply_chunk<'a>(
     events: &[usize],
     how: How,
@@ -146,7 +153,7 @@ pub fn apply_chunk<'a>(
     arena: &'a Bump,
     found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
 ) -> Result<usize, Stop> {
-    let chunk = Chunk { how, arena };
+    let chunk = Chunk { how, arena, is_ended: Cell::new(false) };
     let mut types = Types::default();
     let mut mapped = Vec::with_capacity(events.len());
     for event in events {
@@ -158,8 +165,8 @@ pub fn apply_chunk<'a>(
         if let Ok(mapped) = &result {
             types.gather(mapped)?;
         }
-        // Those after an event that fails the call do not matter.
-        let is_last = is_full() || result.is_err() && how.on_error == OnError::Raise;
+        // Those after an event that ends the call do not matter.
+        let is_last = is_full() || result.is_err() && how.on_error != OnError::Continue;
         mapped.push((*event, result));
         if is_last {
             break;
@@ -174,7 +181,13 @@ pub fn apply_chunk<'a>(
             Err(failure) if how.on_error == OnError::Raise => {
                 return Err(chunk.first_failure(&types, &asked, event, failure));
             }
-            request => asked.push((event, request)),
+            request => {
+                let is_last = request.is_err() && how.on_error == OnError::Stop;
+                asked.push((event, request));
+                if is_last {
+                    break;
+                }
+            }
         }
     }
     chunk.apply(&types, &asked, found)?;
@@ -210,6 +223,8 @@ type Asked<'a> = (usize, Result<Request<'a>, Failure>);
 struct Chunk<'a> {
     how: How,
     arena: &'a Bump,
+    /// Whether an event has failed after which no other is applied.
+    is_ended: Cell<bool>,
 }
 
 impl<'a> Chunk<'a> {
@@ -222,23 +237,22 @@ impl<'a> Chunk<'a> {
         for tried in 1.. {
             let written = match self.how.on_error {
                 OnError::Raise => self.decide_and_write(types, asked),
-                OnError::Continue => subtransaction(|| self.decide_and_write(types, asked)),
+                _ => subtransaction(|| self.decide_and_write(types, asked)),
             };
             let failure = match (written, asked) {
-                (Ok(decided), _) => return Ok(decided.report(asked, found)?),
+                (Ok(decided), _) => return self.report(decided, asked, found),
                 (Err(Stop::Entangled), [_]) => entangled().into(),
                 (Err(Stop::Entangled), _) => break,
                 (Err(Stop::Failed(failure)), _)
-                    if self.how.on_error == OnError::Continue && !ends_the_call(&failure) =>
+                    if self.how.on_error != OnError::Raise && !ends_the_call(&failure) =>
                 {
                     failure
                 }
                 (Err(stop), _) => return Err(stop),
             };
             match asked {
-                [(event, _)]
-                    if self.how.on_error == OnError::Continue && tried >= tries(&failure) =>
-                {
+                [(event, _)] if self.how.on_error != OnError::Raise && tried >= tries(&failure) => {
+                    self.is_ended.set(self.how.on_error == OnError::Stop);
                     return Ok(found(Applied::Failed { event: *event, error: &failure })?);
                 }
                 [_] if self.how.on_error == OnError::Raise => return Err(failure.into()),
@@ -248,7 +262,10 @@ impl<'a> Chunk<'a> {
         }
         let (first, second) = asked.split_at(asked.len() / 2);
         self.apply(types, first, found)?;
-        self.apply(types, second, found)
+        match self.is_ended.get() {
+            true => Ok(()),
+            false => self.apply(types, second, found),
+        }
     }
 
     /// Decides, takes the locks that the decision needs, looks again, decides again if something
@@ -268,9 +285,9 @@ impl<'a> Chunk<'a> {
             let Found { entities, mut seen } = found;
             let mut decided = self.decide(types, asked, entities, &seen)?;
             let changed = loop {
-                // Lists are locked once the locks are held.
+                // Rows are locked once the locks are held.
                 let is_new = hold(&mut held, decided.entities.locks())?
-                    || lock_lists(&decided.entities, &mut locked, self.arena)?;
+                    || lock_found(&decided.entities, &mut locked, self.arena)?;
                 if !is_new {
                     break None;
                 }
@@ -289,6 +306,9 @@ impl<'a> Chunk<'a> {
                 return Err(Stop::Entangled);
             }
             decided.written = write(&decided.entities, self.how.now, self.arena)?;
+            if self.how.tells_changes && !decided.overtaken().is_empty() {
+                return Err(Stop::Restart);
+            }
             if let ([request], [Ok(outcomes)]) = (&*requests, &mut *decided.outcomes) {
                 remove(
                     request,
@@ -303,6 +323,42 @@ impl<'a> Chunk<'a> {
             }
             return Ok(decided);
         }
+    }
+
+    /// Tells what became of the events.
+    fn report(
+        &self,
+        decided: Decided<'a>,
+        asked: &[Asked<'a>],
+        found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Stop> {
+        let mut overtaken = decided.overtaken();
+        let mut changed = decided.written.changed.clone();
+        let mut outcomes = decided.outcomes.iter();
+        for (event, request) in asked {
+            let outcome = match request {
+                Err(error) => Err(error),
+                Ok(_) => outcomes.next().map_or(Ok(&[][..]), |outcome| match outcome {
+                    Ok(rows) => Ok(rows.as_slice()),
+                    Err(error) => Err(error),
+                }),
+            };
+            match outcome {
+                Err(error) => {
+                    found(Applied::Failed { event: *event, error })?;
+                    if self.how.on_error == OnError::Stop {
+                        self.is_ended.set(true);
+                        break;
+                    }
+                }
+                Ok(rows) => {
+                    for row in rows {
+                        found(decided.row(*event, row, &mut overtaken, &mut changed))?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The failure of an event, unless one of those before it fails in the tables: then that
@@ -345,6 +401,7 @@ impl<'a> Chunk<'a> {
         mut entities: WorkingSet<'a>,
         seen: &Seen<'a>,
     ) -> Result<Decided<'a>, Stop> {
+        entities.tells_changes = self.how.tells_changes;
         let mut outcomes = Vec::with_capacity(asked.len());
         let requests = asked.iter().filter_map(|(_, request)| request.as_ref().ok());
         for (at, request) in requests.enumerate() {
@@ -357,7 +414,13 @@ impl<'a> Chunk<'a> {
                 Err(failure) if self.how.on_error == OnError::Raise => {
                     return Err(self.first_failure(types, &asked[..at], asked[at].0, failure));
                 }
-                outcome => outcomes.push(outcome),
+                outcome => {
+                    let is_last = outcome.is_err() && self.how.on_error == OnError::Stop;
+                    outcomes.push(outcome);
+                    if is_last {
+                        break;
+                    }
+                }
             }
         }
         Ok(Decided { entities, outcomes, written: Written::default() })
@@ -400,38 +463,13 @@ struct Decided<'a> {
 }
 
 impl<'a> Decided<'a> {
-    fn report(
-        self,
-        asked: &[Asked<'a>],
-        found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        // Another session created them first.
+    /// New entities that another session created first.
+    fn overtaken(&self) -> HashSet<usize> {
         let is_overtaken = |(index, entity): &(usize, &Entity<'_>)| {
             entity.is_new && entity.write && !self.written.created.contains(index)
         };
         let entities = self.entities.entities.iter().enumerate();
-        let mut overtaken: HashSet<usize> =
-            entities.filter(is_overtaken).map(|(index, _)| index).collect();
-        let mut changed = self.written.changed.clone();
-        let mut outcomes = self.outcomes.iter();
-        for (event, request) in asked {
-            let outcome = match request {
-                Err(error) => Err(error),
-                Ok(_) => outcomes.next().map_or(Ok(&[][..]), |outcome| match outcome {
-                    Ok(rows) => Ok(rows.as_slice()),
-                    Err(error) => Err(error),
-                }),
-            };
-            match outcome {
-                Err(error) => found(Applied::Failed { event: *event, error })?,
-                Ok(rows) => {
-                    for row in rows {
-                        found(self.row(*event, row, &mut overtaken, &mut changed))?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        entities.filter(is_overtaken).map(|(index, _)| index).collect()
     }
 
     fn row<'r>(
@@ -454,6 +492,7 @@ impl<'a> Decided<'a> {
             id: self.written.ids.get(&row.entity).copied().unwrap_or(entity.id),
             action: action.name(),
             identifiers: &row.identifiers,
+            change: row.change.filter(|_| action != Action::Unchanged),
         }
     }
 }

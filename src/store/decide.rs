@@ -28,7 +28,7 @@ impl<'a> WorkingSet<'a> {
         }
         let before = self.begin_event();
         let bound = Bound::start(settings::max_memory());
-        let result = self.event(request, &bound);
+        let mut result = self.event(request, &bound);
         if result.is_err() {
             // What stopped it is told instead of its failure.
             interrupt::check()?;
@@ -39,6 +39,11 @@ impl<'a> WorkingSet<'a> {
         };
         if !changes {
             self.undo(before);
+        } else if self.tells_changes
+            && let Ok(outcomes) = &mut result
+        {
+            let changed = outcomes.iter_mut().filter(|outcome| outcome.action != Action::Unchanged);
+            changed.for_each(|outcome| outcome.change = Some(self.change(outcome.entity)));
         }
         result
     }
@@ -74,7 +79,7 @@ impl<'a> WorkingSet<'a> {
             };
             self.entities[entity].write |= is_upserted;
             let identifiers = update.update.unique_identifiers.clone();
-            outcomes.push(Outcome { entity, action, identifiers });
+            outcomes.push(Outcome { entity, action, identifiers, change: None });
         }
         if request.updates.len() > 1 {
             self.settle_identifiers(&outcomes);

@@ -133,4 +133,15 @@ pub struct Outcome<'a> {
     pub entity: usize,
     pub action: Action,
     pub identifiers: Vec<(&'a str, Value<'a>)>,
+    /// Kept where it is wanted.
+    pub change: Option<Change<'a>>,
+}
+
+/// What an event made of an entity's attributes.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// `None`: it was not there.
+    pub before: Option<Object<'a>>,
+    /// `None`: it is gone.
+    pub after: Option<Object<'a>>,
 }

@@ -122,7 +122,12 @@ impl<'a> WorkingSet<'a> {
             self.entities[to].has_items = true;
             if !outcomes.iter().any(|outcome| outcome.entity == to) {
                 let identifiers = link.target.identifiers.clone();
-                outcomes.push(Outcome { entity: to, action: Action::Updated, identifiers });
+                outcomes.push(Outcome {
+                    entity: to,
+                    action: Action::Updated,
+                    identifiers,
+                    change: None,
+                });
             }
         }
         Ok(changed.ids)
@@ -134,7 +139,7 @@ impl<'a> WorkingSet<'a> {
         self.entities[index].attributes = Some(attributes);
         self.entities[index].patches.push(attributes);
         let identifiers = link.target.identifiers.clone();
-        stubs.push(Outcome { entity: index, action: Action::Stubbed, identifiers });
+        stubs.push(Outcome { entity: index, action: Action::Stubbed, identifiers, change: None });
         Ok(index)
     }
 

@@ -15,6 +15,7 @@
 //! - [`deletions`]: entities deleted and purged by their keys, and [`remove`]: those that an event
 //!   purges and prunes;
 //! - [`purge`]: the recycle bin;
+//! - [`history`]: what events changed, kept;
 //! - [`simulate`]: what an event would do;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
@@ -27,6 +28,7 @@ mod deletions;
 mod entity;
 pub mod entity_type;
 mod guard;
+pub mod history;
 mod layout;
 mod links;
 pub mod purge;

@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::apply::Stop;
-use super::entity::{Action, Outcome, Removal};
+use super::entity::{Action, Change, Outcome, Removal};
 use super::entity_type::{EntityType, slugs};
 use super::layout::IdKind;
 use super::request::{PruneRequest, Request, ScopeRequest};
@@ -244,7 +244,9 @@ impl<'a> InScope<'a> {
             .filter_map(|name| Some((name.as_str(), attributes?.get(name)?)))
             .collect();
         let entity = entities.add_removed(self.ty, self.id, attributes, self.removal);
-        Outcome { entity, action: self.removal.action(), identifiers }
+        let after = attributes.filter(|_| self.removal == Removal::Delete);
+        let change = Some(Change { before: attributes, after });
+        Outcome { entity, action: self.removal.action(), identifiers, change }
     }
 }
 

@@ -101,18 +101,21 @@ pub fn resolve<'a>(
     })
 }
 
-/// Locks the rows of the entities whose lists get items that are linked to, tables in the order
-/// in which they are written. Whether there was any that was not `locked`: then the lists may no
-/// longer be what was decided on.
-pub fn lock_lists<'a>(
+/// Locks the rows of the entities whose lists get items that are linked to, or all that are written
+/// where changes are told, tables in the order in which they are written. Whether there was any that
+/// was not `locked`: then they may no longer be what was decided on.
+pub fn lock_found<'a>(
     entities: &WorkingSet<'a>,
     locked: &mut HashSet<(usize, &'a str)>,
     arena: &'a Bump,
 ) -> Result<bool, Failure> {
     let mut is_any = false;
     for ty in order(entities) {
-        let of_table = |entity: &&Entity<'a>| entity.ty == ty && entity.has_items && !entity.is_new;
-        let ids = entities.entities.iter().filter(of_table).map(|entity| entity.id);
+        let decides = |entity: &&Entity<'a>| {
+            entity.has_items || entities.tells_changes && (entity.write || entity.removal.is_some())
+        };
+        let of_table = |entity: &&Entity<'a>| entity.ty == ty && !entity.is_new;
+        let ids = entities.entities.iter().filter(of_table).filter(decides).map(|e| e.id);
         let ids: Vec<&str> = ids.filter(|id| locked.insert((ty, id))).collect();
         if !ids.is_empty() {
             let bound = &entities.types[ty];

@@ -40,7 +40,12 @@ impl<'a> WorkingSet<'a> {
             Attribute::RelationRef(_) => false,
         });
         let identifiers = update.update.unique_identifiers.clone();
-        is_there.then_some(Outcome { entity: index, action: Action::Unchanged, identifiers })
+        is_there.then_some(Outcome {
+            entity: index,
+            action: Action::Unchanged,
+            identifiers,
+            change: None,
+        })
     }
 
     /// Whether a relation is set to what it is.

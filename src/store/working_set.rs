@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::Key;
-use super::entity::{Entity, Removal};
+use super::entity::{Change, Entity, Removal};
 use super::entity_type::{EntityType, Purpose, create_hint};
 use super::layout::IdSource;
 use super::request::identifier_text;
@@ -30,6 +30,8 @@ pub struct WorkingSet<'a> {
     by_id: HashMap<(usize, &'a str), usize>,
     journal: Vec<Undo<'a>>,
     epoch: usize,
+    /// Whether outcomes tell what changed.
+    pub tells_changes: bool,
 }
 
 enum Undo<'a> {
@@ -48,6 +50,7 @@ impl<'a> WorkingSet<'a> {
             by_id: HashMap::new(),
             journal: Vec::new(),
             epoch: 0,
+            tells_changes: false,
         }
     }
 
@@ -251,6 +254,18 @@ impl<'a> WorkingSet<'a> {
             self.journal.push(Undo::Entity(index, before));
             self.entities[index].epoch = self.epoch;
         }
+    }
+
+    /// What the event that was begun last made of an entity's attributes.
+    pub fn change(&self, index: usize) -> Change<'a> {
+        let before = self.journal.iter().find_map(|undo| match undo {
+            Undo::Entity(of, entity) if *of == index => Some(entity),
+            _ => None,
+        });
+        let attributes = |entity: &Entity<'a>| entity.attributes.filter(|_| !entity.is_purged());
+        let entity = &self.entities[index];
+        let before = before.map_or(Some(entity).filter(|it| !it.is_new), |before| Some(before));
+        Change { before: before.and_then(attributes), after: attributes(entity) }
     }
 
     /// Undoes what was done since [`WorkingSet::begin_event`] returned `before`.

@@ -1,0 +1,418 @@
+-- Events on their way in: noted, and applied now or put into the inbox.
+
+CREATE FUNCTION erp._correlation_id(event erp.event) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce((event).correlation_id, 'event-' || (event).id);
+COMMENT ON FUNCTION erp._correlation_id(erp.event) IS 'Private: what an event belongs to';
+
+CREATE FUNCTION erp._group_hash(integration integer, group_key text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    -- null and '' are two groups.
+    RETURN pg_catalog.hashtextextended(coalesce('=' || group_key, ''), integration);
+COMMENT ON FUNCTION erp._group_hash(integer, text) IS 'Private: the group of an event';
+
+CREATE FUNCTION erp._lane(group_hash bigint) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (group_hash & 255)::smallint;
+COMMENT ON FUNCTION erp._lane(bigint) IS 'Private: the lane of a group';
+
+-- Statement by statement in PL/pgSQL: their plans are kept.
+CREATE FUNCTION erp._receive(target erp.use_case, to_inbox boolean,
+                             event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
+                             group_keys text[], times timestamptz[])
+    RETURNS bigint[]
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[];
+    is_new boolean[];
+    repeated bigint[];
+BEGIN
+    -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
+    PERFORM pg_current_xact_id();
+    WITH added AS (
+        INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
+        SELECT target.integration, target.id, g.event_name, g.payload, g.deduplication_id, g.correlation_id, g.group_key, g.occurred_at
+        FROM unnest(event_names, payloads, deduplication_ids, correlation_ids, group_keys, times)
+             WITH ORDINALITY AS g(event_name, payload, deduplication_id, correlation_id, group_key, occurred_at, n)
+        ORDER BY g.n
+        ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
+        RETURNING event.id, event.group_key
+    ), queued AS (
+        INSERT INTO erp.inbox (lane, event, use_case, group_hash)
+        SELECT erp._lane(h.group_hash), a.id, target.id, h.group_hash
+        FROM added AS a CROSS JOIN LATERAL (SELECT erp._group_hash(target.integration, a.group_key) AS group_hash OFFSET 0) AS h
+        WHERE to_inbox
+    )
+    SELECT coalesce(array_agg(a.id ORDER BY a.id), '{}') INTO ids FROM added AS a;
+    IF cardinality(ids) = cardinality(payloads) THEN
+        RETURN ids;
+    END IF;
+
+    -- Those that were taken are the first of their deduplication_id, here and before.
+    SELECT array_agg(g.id IS NULL OR e.id = ANY (ids) AND g.n = g.first ORDER BY g.n), array_agg(e.id ORDER BY g.n)
+    INTO is_new, repeated
+    FROM (SELECT d.id, d.n, min(d.n) OVER (PARTITION BY d.id) AS first FROM unnest(deduplication_ids) WITH ORDINALITY AS d(id, n)) AS g
+    LEFT JOIN erp.event AS e ON e.integration = target.integration AND e.deduplication_id = g.id AND e.duplicate_of IS NULL;
+    WITH duplicates AS (
+        INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at, duplicate_of)
+        SELECT target.integration, target.id, event_names[n], payloads[n], deduplication_ids[n], correlation_ids[n], group_keys[n], times[n], repeated[n]
+        FROM generate_subscripts(payloads, 1) AS n WHERE NOT is_new[n] ORDER BY n
+        RETURNING event.id
+    ), numbered AS (
+        SELECT d.id, row_number() OVER (ORDER BY d.id) AS n FROM duplicates AS d
+    )
+    -- Negative: of a duplicate.
+    SELECT array_agg(CASE WHEN is_new[p.n] THEN ids[p.of_kind] ELSE -(SELECT d.id FROM numbered AS d WHERE d.n = p.of_kind) END ORDER BY p.n)
+    INTO ids
+    FROM (SELECT n, row_number() OVER (PARTITION BY is_new[n] ORDER BY n) AS of_kind FROM generate_subscripts(payloads, 1) AS n) AS p;
+    RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION erp._receive(erp.use_case, boolean, text[], jsonb[], text[], text[], text[], timestamptz[]) IS
+'Private: notes events as they come in, in the inbox or not. Their ids in order; negative: of a duplicate';
+
+CREATE FUNCTION erp._open(use_case text) RETURNS erp.use_case
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known erp.use_case := erp._use_case(use_case);
+BEGIN
+    IF known.type <> 'inbound' THEN
+        RAISE EXCEPTION 'the use case "%" is outbound', use_case USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_NOT_INBOUND';
+    END IF;
+    RETURN known;
+END
+$$;
+COMMENT ON FUNCTION erp._open(text) IS 'Private: a use case that takes events. Errors: MP012, MP013';
+
+CREATE FUNCTION erp._events(events jsonb[], OUT event_names text[], OUT payloads jsonb[], OUT deduplication_ids text[],
+                            OUT correlation_ids text[], OUT group_keys text[], OUT occurred_at timestamptz[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    malformed record;
+BEGIN
+    IF events IS NULL THEN
+        RAISE EXCEPTION 'the events are null' USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD';
+    END IF;
+    SELECT g.n, CASE WHEN g.event IS NULL THEN 'is null'
+                     WHEN jsonb_typeof(g.event) <> 'object' THEN 'is not an object'
+                     WHEN NOT g.event ? 'event_name' THEN 'has no "event_name"'
+                     WHEN jsonb_typeof(g.event -> 'event_name') <> 'string' THEN 'has an "event_name" that is not a string'
+                     WHEN NOT g.event ? 'payload' THEN 'has no "payload"'
+                     WHEN octet_length(g.event ->> 'deduplication_id') > 1000 THEN 'has a "deduplication_id" of more than 1000 bytes'
+                     WHEN octet_length(g.event ->> 'correlation_id') > 1000 THEN 'has a "correlation_id" of more than 1000 bytes'
+                END AS what
+    INTO malformed
+    FROM unnest(events) WITH ORDINALITY AS g(event, n)
+    WHERE g.event IS NULL OR jsonb_typeof(g.event) <> 'object' OR jsonb_typeof(g.event -> 'event_name') IS DISTINCT FROM 'string'
+          OR NOT g.event ? 'payload' OR octet_length(g.event ->> 'deduplication_id') > 1000 OR octet_length(g.event ->> 'correlation_id') > 1000
+    ORDER BY g.n LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the event %', malformed.what
+            USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD' || CASE WHEN cardinality(events) > 1 THEN ': Event: ' || malformed.n ELSE '' END,
+                  HINT = 'An event is {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "group_key"?, "timestamp"?}.';
+    END IF;
+    BEGIN
+        SELECT coalesce(array_agg(g.event ->> 'event_name' ORDER BY g.n), '{}'), coalesce(array_agg(g.event -> 'payload' ORDER BY g.n), '{}'),
+               array_agg(nullif(g.event ->> 'deduplication_id', '') ORDER BY g.n), array_agg(nullif(g.event ->> 'correlation_id', '') ORDER BY g.n),
+               array_agg(g.event ->> 'group_key' ORDER BY g.n), array_agg((g.event ->> 'timestamp')::timestamptz ORDER BY g.n)
+        INTO event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at
+        FROM unnest(events) WITH ORDINALITY AS g(event, n);
+    EXCEPTION WHEN data_exception THEN
+        RAISE EXCEPTION 'the event has a "timestamp" that is none'
+            USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD', HINT = 'As in "2024-03-01T12:30:00Z".';
+    END;
+END
+$$;
+COMMENT ON FUNCTION erp._events(jsonb[]) IS 'Private: the parts of events. Errors: MP003';
+
+-- Into the inbox
+
+CREATE FUNCTION erp._enqueue(use_case text, event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
+                             group_keys text[], occurred_at timestamptz[]) RETURNS bigint[]
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target erp.use_case := erp._open(use_case);
+    ids bigint[];
+BEGIN
+    ids := erp._receive(target, true, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
+    IF erp._setting(target, 'notify') <> 'false' THEN
+        PERFORM pg_notify('erp_inbox', _enqueue.use_case);
+    END IF;
+    RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION erp._enqueue(text, text[], jsonb[], text[], text[], text[], timestamptz[]) IS 'Private: puts events into the inbox, and tells who listens';
+
+CREATE FUNCTION erp._setting(use_case erp.use_case, setting text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce((use_case).settings ->> setting,
+                    (SELECT i.settings ->> setting FROM erp.integration AS i WHERE i.id = (use_case).integration),
+                    CASE setting WHEN 'history' THEN 'none' WHEN 'on_poison' THEN 'dead_letter' WHEN 'max_attempts' THEN '8'
+                         WHEN 'retry_after' THEN '1 s' WHEN 'max_retry_after' THEN '5 min' WHEN 'notify' THEN 'true' WHEN 'drift_sample' THEN '100' END);
+END
+$$;
+COMMENT ON FUNCTION erp._setting(erp.use_case, text) IS 'Private: the setting that holds for a use case: its own, the integration''s, or the default';
+
+CREATE FUNCTION @extschema@.erp_enqueue(use_case text, event jsonb) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parts record;
+BEGIN
+    parts := erp._events(ARRAY[event]);
+    RETURN abs((erp._enqueue(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
+                             parts.group_keys, parts.occurred_at))[1]);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.erp_enqueue(text, jsonb) IS
+'Puts an event into the inbox, to be applied by erp_process. use_case: integration/use-case. event: {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "group_key"?, "timestamp"?}; an integration takes a deduplication_id once, a repeat is noted as a duplicate and nothing is done about it. Who listens on the channel erp_inbox is notified at commit. Returns the event''s id. Errors: MP003, MP012, MP013.';
+
+CREATE FUNCTION @extschema@.erp_enqueue_batch(use_case text, events jsonb[]) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parts record;
+BEGIN
+    parts := erp._events(events);
+    RETURN (SELECT count(*) FROM unnest(erp._enqueue(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
+                                                     parts.group_keys, parts.occurred_at)) AS id WHERE id > 0);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.erp_enqueue_batch(text, jsonb[]) IS
+'Puts events into the inbox, set-wise, in their order; see erp_enqueue. Returns how many are new: those that repeat a deduplication_id do not count. Errors: MP003, MP012, MP013.';
+
+CREATE FUNCTION @extschema@.erp_enqueue_batch(use_case text, event_name text, payloads jsonb[]) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF event_name IS NULL THEN
+        RAISE EXCEPTION 'the event name is null' USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD';
+    ELSIF payloads IS NULL OR array_position(payloads, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'a payload is null' USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD';
+    END IF;
+    RETURN cardinality(erp._enqueue(use_case, array_fill(event_name, ARRAY[cardinality(payloads)]), payloads, NULL, NULL, NULL, NULL));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.erp_enqueue_batch(text, text, jsonb[]) IS
+'Puts events of one name into the inbox, set-wise, in their order; see erp_enqueue. payloads: JSON, or strings that hold JSON. Returns how many. Errors: MP003, MP012, MP013.';
+
+-- Applied now
+
+CREATE FUNCTION erp._apply_events(mappings jsonb[], runs bigint[], kept text[], mapping_of bigint[], events bigint[],
+                                  event_names text[], payloads jsonb[], on_error text, tell_rows boolean)
+    RETURNS TABLE (event bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_apply_events';
+COMMENT ON FUNCTION erp._apply_events(jsonb[], bigint[], text[], bigint[], bigint[], text[], jsonb[], text, boolean) IS
+'Private: applies events in order, each by its mapping, and keeps their history. mappings, runs, kept (what history keeps: none, changes, full): of one use case each; mapping_of: the position of each event''s. on_error: raise, or stop: the first event that fails ends the call as a row with action failed, those before it are applied. event: the position in events. tell_rows: false for failures alone';
+
+-- Events that are applied together, and what is needed for it: first by use case, then by event.
+CREATE TYPE erp._work AS (
+    use_cases integer[],
+    versions integer[],
+    mappings jsonb[],
+    kept text[],
+    runs bigint[],
+    started_at timestamptz,
+    done integer[],
+    failed integer[],
+    dead integer[],
+    mapping_of bigint[],
+    events bigint[],
+    event_names text[],
+    payloads jsonb[],
+    attempts smallint[],
+    groups bigint[],
+    rows tid[],
+    is_queued boolean,
+    duplicates bigint[]
+);
+COMMENT ON TYPE erp._work IS 'Private: events that are applied together, in their order. use_cases to dead: an element a use case; mapping_of (its position there) to rows (in the inbox): an element an event; is_queued: whether they are from the inbox; duplicates: events that there is nothing to do about';
+
+CREATE FUNCTION erp._work(use_cases integer[]) RETURNS erp._work
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    work erp._work;
+BEGIN
+    SELECT array_agg(u.id ORDER BY u.id), array_agg(v.version ORDER BY u.id), array_agg(v.configuration ORDER BY u.id),
+           array_agg(erp._setting(u, 'history') ORDER BY u.id), array_agg(nextval('erp.run_id_seq') ORDER BY u.id), clock_timestamp(),
+           array_agg(0), array_agg(0), array_agg(0)
+    INTO work.use_cases, work.versions, work.mappings, work.kept, work.runs, work.started_at, work.done, work.failed, work.dead
+    FROM erp.use_case AS u
+    JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
+    WHERE u.id = ANY (use_cases);
+    RETURN work;
+END
+$$;
+COMMENT ON FUNCTION erp._work(integer[]) IS 'Private: no events yet of these use cases, with the versions of now';
+
+CREATE FUNCTION erp._fail(work erp._work, at bigint, error jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    failed_event bigint := work.events[at];
+    attempt_number integer := work.attempts[at] + 1;
+    failed_run bigint := work.runs[work.mapping_of[at]];
+    target erp.use_case;
+    -- Told by mapping and event alone: another attempt comes to the same.
+    is_final boolean := error ->> 'sqlstate' IN ('MP001', 'MP002', 'MP003', 'MP004', 'MP005');
+    next_at timestamptz;
+BEGIN
+    SELECT * INTO target FROM erp.use_case AS u WHERE u.id = work.use_cases[work.mapping_of[at]];
+    INSERT INTO erp.failure (event, use_case, run, attempt, sqlstate, code, message, detail, hint)
+    VALUES (failed_event, target.id, failed_run, attempt_number, error ->> 'sqlstate', error ->> 'code',
+            error ->> 'message', error ->> 'detail', error ->> 'hint');
+    is_final := is_final OR NOT work.is_queued OR attempt_number >= erp._setting(target, 'max_attempts')::integer;
+    IF is_final AND (NOT work.is_queued OR erp._setting(target, 'on_poison') = 'dead_letter') THEN
+        INSERT INTO erp.outcome (event, run, state, attempts) VALUES (failed_event, failed_run, 'dead', attempt_number);
+        DELETE FROM erp.inbox AS i WHERE i.ctid = work.rows[at];
+        RETURN 'dead';
+    END IF;
+    next_at := CASE WHEN is_final THEN 'infinity'
+        -- Twice as long each time, and never all at once.
+        ELSE clock_timestamp() + (0.75 + random() / 2) * least(erp._setting(target, 'max_retry_after')::interval,
+                                                               erp._setting(target, 'retry_after')::interval * 2.0 ^ least(attempt_number - 1, 40)) END;
+    UPDATE erp.inbox AS i SET attempts = attempt_number, due_at = next_at WHERE i.ctid = work.rows[at];
+    UPDATE erp.lane AS l SET mark = least(l.mark, failed_event - 1) WHERE l.lane = erp._lane(work.groups[at]);
+    RETURN CASE WHEN is_final THEN 'blocked' ELSE 'retried' END;
+END
+$$;
+COMMENT ON FUNCTION erp._fail(erp._work, bigint, jsonb) IS 'Private: what becomes of an event that failed: dead, retried (later), or blocked (not by itself)';
+
+-- What became of the first events of some work: those before `at` are done, that one failed with `error`;
+-- all are done where `at` is null. What is left of it is returned.
+CREATE FUNCTION erp._settle(work erp._work, at bigint, error jsonb) RETURNS erp._work
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number_done integer := coalesce(at - 1, cardinality(work.events));
+    of bigint := work.mapping_of[at];
+    became text;
+    ended record;
+BEGIN
+    INSERT INTO erp.outcome (event, run, state, attempts)
+    SELECT e.event, work.runs[e.of], 'done', e.attempts + 1
+    FROM unnest(work.events[:number_done], work.mapping_of[:number_done], work.attempts[:number_done]) AS e(event, of, attempts);
+    IF work.is_queued THEN
+        DELETE FROM erp.inbox AS i WHERE i.ctid = ANY (work.rows[:number_done]);
+    END IF;
+    FOR ended IN SELECT e.of, count(*) AS number FROM unnest(work.mapping_of[:number_done]) AS e(of) GROUP BY e.of LOOP
+        work.done[ended.of] := work.done[ended.of] + ended.number;
+    END LOOP;
+    IF at IS NULL THEN
+        work.events := '{}';
+    ELSE
+        became := erp._fail(work, at, error);
+        work.failed[of] := work.failed[of] + 1;
+        work.dead[of] := work.dead[of] + (became = 'dead')::integer;
+        -- Those behind it in its group wait for it, unless it is out of their way.
+        SELECT coalesce(array_agg(e.of ORDER BY n), '{}'), coalesce(array_agg(e.event ORDER BY n), '{}'), array_agg(e.name ORDER BY n),
+               array_agg(e.payload ORDER BY n), array_agg(e.attempts ORDER BY n), array_agg(e.hash ORDER BY n), array_agg(e.row ORDER BY n)
+        INTO work.mapping_of, work.events, work.event_names, work.payloads, work.attempts, work.groups, work.rows
+        FROM unnest(work.mapping_of, work.events, work.event_names, work.payloads, work.attempts, work.groups, work.rows)
+             WITH ORDINALITY AS e(of, event, name, payload, attempts, hash, row, n)
+        WHERE n > at AND (became = 'dead' OR e.hash <> work.groups[at]);
+    END IF;
+    IF cardinality(work.events) = 0 THEN
+        INSERT INTO erp.run (id, use_case, version, started_at, done, failed, dead) OVERRIDING SYSTEM VALUE
+        SELECT u.run, u.use_case, u.version, work.started_at, u.done, u.failed, u.dead
+        FROM unnest(work.runs, work.use_cases, work.versions, work.done, work.failed, work.dead)
+             AS u(run, use_case, version, done, failed, dead)
+        WHERE u.done + u.failed > 0;
+    END IF;
+    RETURN work;
+END
+$$;
+COMMENT ON FUNCTION erp._settle(erp._work, bigint, jsonb) IS
+'Private: notes what became of the first events of some work: those before the position at are done, that one failed with error; all are done where at is null. What is left of the work';
+
+CREATE FUNCTION erp._start_ingest(use_case text, events jsonb[]) RETURNS erp._work
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target erp.use_case := erp._open(use_case);
+    parts record;
+    ids bigint[];
+    work erp._work;
+BEGIN
+    IF NOT target.enabled THEN
+        RAISE EXCEPTION 'the use case "%" is disabled', use_case
+            USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_DISABLED', HINT = format('SELECT erp_enable(%L); or erp_enqueue, whose events wait.', use_case);
+    END IF;
+    parts := erp._events(events);
+    work := erp._work(ARRAY[target.id]);
+    work.is_queued := false;
+    ids := erp._receive(target, false, parts.event_names, parts.payloads, parts.deduplication_ids,
+                        parts.correlation_ids, parts.group_keys, parts.occurred_at);
+    SELECT coalesce(array_agg(1), '{}'), coalesce(array_agg(id ORDER BY n), '{}'), coalesce(array_agg(parts.event_names[n] ORDER BY n), '{}'),
+           coalesce(array_agg(parts.payloads[n] ORDER BY n), '{}'), coalesce(array_agg(0), '{}')
+    INTO work.mapping_of, work.events, work.event_names, work.payloads, work.attempts
+    FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id > 0;
+    SELECT array_agg(-id ORDER BY n) INTO work.duplicates FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id < 0;
+    RETURN work;
+END
+$$;
+COMMENT ON FUNCTION erp._start_ingest(text, jsonb[]) IS 'Private: notes events that are to be applied now; of duplicates their ids. Errors: MP003, MP012, MP013';
+
+-- Events are applied in the caller's search_path, for the triggers of entity tables: names of PostgreSQL's
+-- are written out.
+CREATE FUNCTION @extschema@.erp_ingest_batch(use_case text, events jsonb[], on_error text DEFAULT 'raise')
+    RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+DECLARE
+    work erp._work;
+    applied pg_catalog.record;
+    failed pg_catalog.int8;
+    failure pg_catalog.jsonb;
+BEGIN
+    IF on_error IS NULL OR on_error OPERATOR(pg_catalog.<>) ALL (ARRAY['raise', 'dead_letter']) THEN
+        RAISE EXCEPTION 'on_error must be ''raise'' or ''dead_letter''' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    work := erp._start_ingest(use_case, events);
+    RETURN QUERY SELECT d.id, NULL::pg_catalog.text, NULL::pg_catalog.text, 'duplicate'::pg_catalog.text, NULL::pg_catalog.jsonb,
+                        pg_catalog.jsonb_build_object('code', 'DUPLICATE_EVENT', 'message', 'the event repeats a deduplication_id')
+                 FROM pg_catalog.unnest(work.duplicates) AS d(id);
+    WHILE pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 LOOP
+        failed := NULL;
+        FOR applied IN
+            SELECT a.* FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of, work.events, work.event_names, work.payloads,
+                                              CASE on_error WHEN 'raise' THEN 'raise' ELSE 'stop' END, true) AS a
+        LOOP
+            event_id := work.events[applied.event];
+            entity_slug := applied.entity_slug;
+            entity_id := applied.entity_id;
+            action := applied.action;
+            unique_identifiers := applied.unique_identifiers;
+            error := applied.error;
+            RETURN NEXT;
+            IF applied.error IS NOT NULL THEN
+                failed := applied.event;
+                failure := applied.error;
+            END IF;
+        END LOOP;
+        work := erp._settle(work, failed, failure);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.erp_ingest_batch(text, jsonb[], text) IS
+'Applies events through a use case in the calling transaction, set-wise, in their order; see erp_ingest. A row an entity, with the event''s id. on_error: raise (the first event that fails fails the call) or dead_letter (it goes to the dead letters, as a row with action failed, and the others are applied). Errors: as erp_apply, MP003, MP012, MP013.';
+
+CREATE FUNCTION @extschema@.erp_ingest(use_case text, event jsonb, on_error text DEFAULT 'raise')
+    RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+    RETURN QUERY SELECT b.* FROM @extschema@.erp_ingest_batch(use_case, ARRAY[event], on_error) AS b;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.erp_ingest(text, jsonb, text) IS
+'Applies an event through a use case, in the calling transaction: its entities, that it came in, and what it changed are kept together or not at all. use_case: integration/use-case. event: {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "group_key"?, "timestamp"?}. A repeat of a deduplication_id does nothing and gives one row with action duplicate. on_error: raise or dead_letter, see erp_ingest_batch. Errors: as erp_apply, MP003, MP012, MP013.';

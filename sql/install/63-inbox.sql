@@ -59,7 +59,8 @@ BEGIN
         WHERE i.lane = lane AND i.event > from_mark AND i.event <= last AND i.event <> ALL (events);
     END IF;
     UPDATE erp.lane AS l
-    SET mark = greatest(l.mark, least(coalesce(first_left - 1, last), (SELECT h.safe FROM erp.inbox_horizon AS h))),
+    SET mark = CASE WHEN last IS NULL THEN l.mark
+                    ELSE greatest(l.mark, least(coalesce(first_left - 1, last), (SELECT h.safe FROM erp.inbox_horizon AS h))) END,
         next_look_at = CASE WHEN events = '{}' THEN least(next_due_at, now + interval '1 s') END
     WHERE l.lane = lane;
 END

@@ -1,0 +1,295 @@
+//! Workers at the inbox: every event is applied once, in the order of its group, whoever is killed and
+//! whatever fails.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use erp_tests::{Database, Random, backend, in_sessions, wait_until};
+use postgres::Client;
+use postgres::error::SqlState;
+
+/// Each event adds its number to the log of its entity.
+const MAPPING: &str = r#"{"version": "2.0", "mapping": {"events": {"Added": {"entities": [
+    {"entity_schema": "item", "unique_ids": ["key"], "fields": [
+        {"attribute": "key", "field": "key"},
+        {"attribute": "last", "field": "n"},
+        {"attribute": "log", "jsonataExpression": "{\"_append\": [n]}"}]}]}}}}"#;
+
+/// Entities with trouble cannot be written.
+const SETUP: &str = "
+    CREATE TABLE trouble (key text PRIMARY KEY);
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM trouble AS t WHERE t.key = new.attributes ->> 'key') THEN
+            RAISE EXCEPTION 'there is trouble' USING ERRCODE = '23514', DETAIL = 'as told', HINT = 'wait';
+        END IF;
+        RETURN new;
+    END $$;
+    CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON item FOR EACH ROW EXECUTE FUNCTION refuse();";
+
+fn prepared(name: &str, settings: &str) -> Database {
+    let database = Database::new(name);
+    let mut session = database.connect();
+    session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
+    session.batch_execute(SETUP).unwrap();
+    session.batch_execute("SELECT erp_create_integration('erp')").unwrap();
+    let set = "SELECT erp_set_use_case('erp/items', $1::text::jsonb, settings => $2::text::jsonb)";
+    session.query(set, &[&MAPPING, &settings]).unwrap();
+    database
+}
+
+/// Puts the numbers of `from` into the inbox, as events of the entity `key` and of its group.
+fn enqueue(session: &mut impl postgres::GenericClient, key: &str, numbers: &[usize]) {
+    let event = |n: &usize| {
+        format!(
+            r#"{{"event_name": "Added", "group_key": "{key}", "payload": {{"key": "{key}", "n": {n}}}}}"#
+        )
+    };
+    let events: Vec<String> = numbers.iter().map(event).collect();
+    session
+        .query("SELECT erp_enqueue_batch('erp/items', $1::text[]::jsonb[])", &[&events])
+        .unwrap();
+}
+
+fn log_of(session: &mut Client, key: &str) -> Vec<usize> {
+    let query = "SELECT n::text FROM item, jsonb_array_elements_text(attributes -> 'log') WITH ORDINALITY AS l(n, at) \
+                 WHERE key = $1 ORDER BY at";
+    let rows = session.query(query, &[&key]).unwrap();
+    rows.iter().map(|row| row.get::<_, String>(0).parse().unwrap()).collect()
+}
+
+fn count(session: &mut Client, query: &str) -> i64 {
+    session.query_one(query, &[]).unwrap().get(0)
+}
+
+/// Nothing waits, every event has an outcome, and the marks of the lanes leave nothing behind.
+fn check_done(session: &mut Client, events: usize) {
+    assert_eq!(count(session, "SELECT count(*) FROM erp.inbox"), 0);
+    let done = count(session, "SELECT count(*) FROM erp.outcome WHERE state = 'done'");
+    assert_eq!(done as usize, events);
+    let runs = count(session, "SELECT coalesce(sum(done), 0)::bigint FROM erp.run");
+    assert_eq!(runs as usize, events, "what the runs count");
+}
+
+const GROUPS: usize = 7;
+
+#[test]
+fn workers_apply_each_event_once_in_the_order_of_its_group() {
+    const ROUNDS: usize = 40;
+    let database = prepared("inbox", "{}");
+    let (producing, total) = (AtomicUsize::new(2), AtomicUsize::new(0));
+    in_sessions(&database, 6, |number, session| {
+        let mut random = Random::new(7 << 32 | number as u64);
+        if number >= 2 {
+            // A worker, some of whose work is rolled back.
+            while producing.load(Ordering::SeqCst) > 0
+                || count(session, "SELECT count(*) FROM erp.inbox") > 0
+            {
+                let mut transaction = session.transaction().unwrap();
+                let size = 1 + random.below(60) as i32;
+                transaction.query("SELECT * FROM erp_process($1)", &[&size]).unwrap();
+                match random.chance(80) {
+                    true => transaction.commit().unwrap(),
+                    false => transaction.rollback().unwrap(),
+                }
+            }
+            return;
+        }
+        // A producer of its own groups, in transactions of which each is open for a while.
+        let mut next = [0; GROUPS];
+        for _ in 0..ROUNDS {
+            let mut transaction = session.transaction().unwrap();
+            for _ in 0..random.below(4) {
+                let group = random.below(GROUPS);
+                let size = 1 + random.below(20);
+                let numbers: Vec<usize> = (next[group]..next[group] + size).collect();
+                next[group] += size;
+                total.fetch_add(size, Ordering::SeqCst);
+                enqueue(&mut transaction, &format!("{number}-{group}"), &numbers);
+                thread::sleep(Duration::from_millis(random.below(4) as u64));
+            }
+            transaction.commit().unwrap();
+        }
+        producing.fetch_sub(1, Ordering::SeqCst);
+    });
+    let mut session = database.connect();
+    check_done(&mut session, total.load(Ordering::SeqCst));
+    let mut seen = 0;
+    for key in
+        (0..2).flat_map(|producer| (0..GROUPS).map(move |group| format!("{producer}-{group}")))
+    {
+        let log = log_of(&mut session, &key);
+        assert!(log.iter().copied().eq(0..log.len()), "{key}: {log:?}");
+        seen += log.len();
+    }
+    assert_eq!(seen, total.load(Ordering::SeqCst));
+    assert!(count(&mut session, "SELECT count(*) FROM erp.lane WHERE mark > 0") > 0);
+}
+
+#[test]
+fn killed_workers_leave_nothing_half_done() {
+    const EVENTS: usize = 3_000;
+    const KILLS: usize = 25;
+    let database = prepared("inbox_killed", r#"{"history": "changes"}"#);
+    let mut session = database.connect();
+    for group in 0..GROUPS {
+        let numbers: Vec<usize> = (0..EVENTS / GROUPS).collect();
+        enqueue(&mut session, &format!("k-{group}"), &numbers);
+    }
+    let events = EVENTS / GROUPS * GROUPS;
+    let (is_over, killed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    let mut worker = database.connect();
+                    let work = "CALL erp_work(25, wait => true, max_time => '10 s')";
+                    if let Err(error) = worker.batch_execute(work) {
+                        let state = error.code();
+                        let is_kill = state.is_none_or(|state| *state == SqlState::ADMIN_SHUTDOWN);
+                        assert!(is_kill, "{error:?}");
+                        killed.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        let mut random = Random::new(11);
+        let own = backend(&mut session);
+        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> $1 AND query LIKE 'CALL erp_work%' ORDER BY random() LIMIT 1";
+        while count(&mut session, "SELECT count(*) FROM erp.inbox") > 0 {
+            if killed.load(Ordering::SeqCst) < KILLS {
+                session.query(kill, &[&own]).unwrap();
+            }
+            thread::sleep(Duration::from_millis(random.below(25) as u64));
+        }
+        is_over.store(true, Ordering::SeqCst);
+        let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1";
+        session.query(all, &[&own]).unwrap();
+    });
+    assert!(killed.load(Ordering::SeqCst) > 3, "nobody was killed");
+    check_done(&mut session, events);
+    for group in 0..GROUPS {
+        let log = log_of(&mut session, &format!("k-{group}"));
+        assert!(log.iter().copied().eq(0..EVENTS / GROUPS), "{log:?}");
+    }
+    // What changed is kept exactly once as well.
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.history") as usize, events);
+    assert_eq!(
+        count(&mut session, "SELECT count(DISTINCT event) FROM erp.history") as usize,
+        events
+    );
+}
+
+#[test]
+fn a_failing_event_holds_its_group_back_and_no_other() {
+    let database = prepared("inbox_failing", r#"{"retry_after": "20 ms", "max_attempts": 1000}"#);
+    let mut session = database.connect();
+    session.batch_execute("INSERT INTO trouble VALUES ('a')").unwrap();
+    enqueue(&mut session, "a", &[0, 1, 2]);
+    enqueue(&mut session, "b", &[0, 1]);
+    let process = "SELECT taken, done, failed, dead FROM erp_process()";
+    let row = session.query_one(process, &[]).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (5, 2));
+    assert_eq!((row.get::<_, i64>(2), row.get::<_, i64>(3)), (1, 0));
+    let mut attempts = 1;
+    wait_until("it is tried again", || {
+        attempts += session.query_one(process, &[]).unwrap().get::<_, i64>(2);
+        attempts >= 4
+    });
+    assert_eq!(log_of(&mut session, "b"), [0, 1]);
+    assert_eq!(log_of(&mut session, "a"), []);
+    session.batch_execute("DELETE FROM trouble").unwrap();
+    wait_until("its group goes on", || {
+        session.query(process, &[]).unwrap();
+        count(&mut session, "SELECT count(*) FROM erp.inbox") == 0
+    });
+    assert_eq!(log_of(&mut session, "a"), [0, 1, 2]);
+    let failures = "SELECT count(*) FROM erp.failure WHERE sqlstate = '23514' AND message = 'there is trouble' \
+                    AND detail = 'as told' AND hint = 'wait'";
+    assert_eq!(count(&mut session, failures), attempts);
+}
+
+#[test]
+fn what_blocks_its_group_waits_for_an_operator() {
+    let settings = r#"{"retry_after": "1 ms", "max_attempts": 2, "on_poison": "block"}"#;
+    let database = prepared("inbox_blocked", settings);
+    let mut session = database.connect();
+    session.batch_execute("INSERT INTO trouble VALUES ('a')").unwrap();
+    enqueue(&mut session, "a", &[0, 1]);
+    let blocked = "SELECT count(*) FROM erp.inbox WHERE due_at = 'infinity'";
+    wait_until("it blocks", || {
+        session.query("SELECT * FROM erp_process()", &[]).unwrap();
+        count(&mut session, blocked) == 1
+    });
+    session.batch_execute("DELETE FROM trouble").unwrap();
+    enqueue(&mut session, "a", &[2]);
+    session.query("SELECT * FROM erp_process()", &[]).unwrap();
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.inbox"), 3);
+    assert_eq!(count(&mut session, "SELECT erp_retry('erp/items')"), 1);
+    session.query("SELECT * FROM erp_process()", &[]).unwrap();
+    assert_eq!(log_of(&mut session, "a"), [0, 1, 2]);
+}
+
+/// Events become visible when they are committed, not in the order of their ids: what comes late must
+/// not be left behind by workers that have gone on.
+#[test]
+fn events_that_commit_late_are_not_left_behind() {
+    let database = prepared("inbox_late", "{}");
+    let (mut early, mut late) = (database.connect(), database.connect());
+    for round in 0..5 {
+        let mut open = late.transaction().unwrap();
+        enqueue(&mut open, "one", &[2 * round]);
+        for other in 0..3 {
+            enqueue(&mut early, "one", &[1_000 + 3 * round + other]);
+            early.query("SELECT * FROM erp_process()", &[]).unwrap();
+        }
+        open.commit().unwrap();
+        // The second of the late ones comes behind the first.
+        enqueue(&mut late, "one", &[2 * round + 1]);
+        early.query("SELECT * FROM erp_process()", &[]).unwrap();
+        let expected: Vec<usize> = (0..2 * round + 2).collect();
+        let mut log = log_of(&mut early, "one");
+        log.retain(|number| *number < 1_000);
+        assert_eq!(log, expected);
+    }
+    check_done(&mut early, 25);
+}
+
+#[test]
+fn one_deduplication_id_is_taken_once_by_all_sessions() {
+    const IDS: usize = 40;
+    let database = prepared("inbox_deduplication", "{}");
+    let taken = in_sessions(&database, 8, |number, session| {
+        let mut random = Random::new(13 << 32 | number as u64);
+        let mut ids: Vec<usize> = (0..IDS).collect();
+        random.shuffle(&mut ids);
+        let mut taken = 0;
+        for id in ids {
+            let event = format!(
+                r#"{{"event_name": "Added", "deduplication_id": "d{id}", "payload": {{"key": "k{id}", "n": {number}}}}}"#
+            );
+            if random.chance(50) {
+                let rows = session
+                    .query("SELECT action FROM erp_ingest('erp/items', $1::text::jsonb)", &[&event])
+                    .unwrap();
+                taken += usize::from(rows[0].get::<_, &str>(0) != "duplicate");
+            } else {
+                let query = "SELECT erp_enqueue_batch('erp/items', ARRAY[$1::text::jsonb, $1::text::jsonb])";
+                taken += session.query_one(query, &[&event]).unwrap().get::<_, i64>(0) as usize;
+            }
+        }
+        taken
+    });
+    assert_eq!(taken.iter().sum::<usize>(), IDS);
+    let mut session = database.connect();
+    session.batch_execute("CALL erp_work()").unwrap();
+    check_done(&mut session, IDS);
+    let once = "SELECT count(*) FROM item WHERE jsonb_array_length(attributes -> 'log') = 1";
+    assert_eq!(count(&mut session, once) as usize, IDS);
+    let duplicates =
+        count(&mut session, "SELECT count(*) FROM erp.event WHERE duplicate_of IS NOT NULL");
+    let events = count(&mut session, "SELECT count(*) FROM erp.event");
+    assert_eq!(duplicates, events - IDS as i64);
+}

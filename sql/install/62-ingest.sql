@@ -33,9 +33,9 @@ BEGIN
     WITH added AS (
         INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
         SELECT target.integration, target.id, g.event_name, g.payload, g.deduplication_id, g.correlation_id, g.group_key, g.occurred_at
-        FROM unnest(event_names, payloads, deduplication_ids, correlation_ids, group_keys, times)
-             WITH ORDINALITY AS g(event_name, payload, deduplication_id, correlation_id, group_key, occurred_at, n)
-        ORDER BY g.n
+        -- In their order, and one by one: in FROM, unnest would keep a copy of all payloads first.
+        FROM (SELECT unnest(event_names) AS event_name, unnest(payloads) AS payload, unnest(deduplication_ids) AS deduplication_id,
+                     unnest(correlation_ids) AS correlation_id, unnest(group_keys) AS group_key, unnest(times) AS occurred_at) AS g
         ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
         RETURNING event.id, event.group_key
     ), queued AS (

@@ -8,7 +8,7 @@ has_node() { command -v node >/dev/null && command -v npm >/dev/null; }
 
 # Whether the Node.js worker takes part.
 with_node() {
-    case " $* " in *" --without-node "* | *" --scale "* | *" --connections "* | *" --memory "* | *" --help "*) return 1 ;; esac
+    case " $* " in *" --without-node "* | *" --scale "* | *" --connections "* | *" --memory "* | *" --inbox "* | *" --help "*) return 1 ;; esac
 }
 
 # The contender outside the database, and the packages it is made of.

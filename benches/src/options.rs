@@ -38,7 +38,7 @@ pub fn usage() -> String {
     format!(
         "usage: erp_bench [--quick | --events N] [--workload NAME]… [--mode NAME]… [--only PHASE] \
          [--without-node] [--cpu] [--chart FILE]\n\
-         or:    erp_bench --scale [--quick] [--cpu]\n\
+         or:    erp_bench --scale | --inbox [--quick] [--cpu]\n\
          or:    erp_bench --connections | --memory [--quick]\n\
          \n\
          --events N       events, at least 100 (default {EVENTS}, --quick {QUICK})\n\
@@ -112,7 +112,7 @@ impl Options {
             || self.only.is_some()
             || self.chart.is_some()
             || !(self.quick || self.events == EVENTS);
-        let timed = study == Study::Scale;
+        let timed = matches!(study, Study::Scale | Study::Inbox);
         match compared || (self.clock == Clock::Cpu && !timed) {
             true if timed => {
                 Err(format!("{} takes --quick and --cpu, nothing else", study.option()))

@@ -128,6 +128,36 @@ pub fn connections_median(ratio: f64) {
     println!();
 }
 
+pub fn inbox_head(label: &str, columns: [&str; 3]) {
+    line(label, columns.map(str::to_owned).into_iter());
+    rule(columns.len());
+}
+
+/// `times` are microseconds.
+pub fn inbox(label: &str, [one, two]: [f64; 2], ratio: f64) {
+    let cells = [format!("{one:.1}"), format!("{two:.1}"), format!("{ratio:.2} ×")];
+    line(label, cells.into_iter());
+}
+
+pub fn inbox_median(ratio: f64) {
+    line("median", ["".into(), "".into(), format!("{ratio:.2} ×")].into_iter());
+    println!();
+}
+
+pub fn queue_head(events: usize, parts: usize) {
+    println!(
+        "Two workers, {} events waiting, a snapshot held of all of them.\n",
+        thousands(events as u64)
+    );
+    line("", (1..=parts).map(|part| format!("part {part}")));
+    rule(parts);
+}
+
+pub fn queue(rates: &[f64], left: i64) {
+    line("events/s", rates.iter().map(|rate| thousands(*rate as u64)));
+    println!("\nLeft: {}.\n", thousands(left as u64));
+}
+
 /// `looks` are numbers of events.
 pub fn growth_head(looks: &[usize]) {
     println!(

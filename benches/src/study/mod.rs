@@ -2,6 +2,7 @@
 
 mod connections;
 mod growth;
+mod inbox;
 mod scale;
 
 use crate::Result;
@@ -17,6 +18,7 @@ pub enum Study {
     Scale,
     Connections,
     Memory,
+    Inbox,
 }
 
 /// The workload of all studies.
@@ -26,13 +28,14 @@ const WORKLOAD: &Workload = &CUSTOMER;
 const BATCH: usize = 1_000;
 
 impl Study {
-    pub const ALL: [Study; 3] = [Study::Scale, Study::Connections, Study::Memory];
+    pub const ALL: [Study; 4] = [Study::Scale, Study::Connections, Study::Memory, Study::Inbox];
 
     pub fn option(self) -> &'static str {
         match self {
             Study::Scale => "--scale",
             Study::Connections => "--connections",
             Study::Memory => "--memory",
+            Study::Inbox => "--inbox",
         }
     }
 
@@ -42,6 +45,7 @@ impl Study {
             Study::Scale => "whether an event costs more in larger tables",
             Study::Connections => "what two connections do, on different keys, beside one",
             Study::Memory => "whether a session grows with the events that it has applied",
+            Study::Inbox => "what use cases and their inbox cost",
         }
     }
 
@@ -51,6 +55,7 @@ impl Study {
             Study::Scale => scale::run(options),
             Study::Connections => connections::run(options),
             Study::Memory => growth::run(options),
+            Study::Inbox => inbox::run(options),
         }
     }
 }

@@ -44,7 +44,7 @@ BEGIN
         FROM added AS a CROSS JOIN LATERAL (SELECT erp._group_hash(target.integration, a.group_key) AS group_hash OFFSET 0) AS h
         WHERE to_inbox
     )
-    SELECT coalesce(array_agg(a.id ORDER BY a.id), '{}') INTO ids FROM added AS a;
+    SELECT coalesce(array_agg(a.id), '{}') INTO ids FROM added AS a;
     IF cardinality(ids) = cardinality(payloads) THEN
         RETURN ids;
     END IF;
@@ -115,11 +115,11 @@ BEGIN
                   HINT = 'An event is {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "group_key"?, "timestamp"?}.';
     END IF;
     BEGIN
-        SELECT coalesce(array_agg(g.event ->> 'event_name' ORDER BY g.n), '{}'), coalesce(array_agg(g.event -> 'payload' ORDER BY g.n), '{}'),
-               array_agg(nullif(g.event ->> 'deduplication_id', '') ORDER BY g.n), array_agg(nullif(g.event ->> 'correlation_id', '') ORDER BY g.n),
-               array_agg(g.event ->> 'group_key' ORDER BY g.n), array_agg((g.event ->> 'timestamp')::timestamptz ORDER BY g.n)
+        SELECT coalesce(array_agg(event ->> 'event_name'), '{}'), coalesce(array_agg(event -> 'payload'), '{}'),
+               array_agg(nullif(event ->> 'deduplication_id', '')), array_agg(nullif(event ->> 'correlation_id', '')),
+               array_agg(event ->> 'group_key'), array_agg((event ->> 'timestamp')::timestamptz)
         INTO event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at
-        FROM unnest(events) WITH ORDINALITY AS g(event, n);
+        FROM unnest(events) AS event;
     EXCEPTION WHEN data_exception THEN
         RAISE EXCEPTION 'the event has a "timestamp" that is none'
             USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD', HINT = 'As in "2024-03-01T12:30:00Z".';
@@ -132,7 +132,7 @@ COMMENT ON FUNCTION erp._events(jsonb[]) IS 'Private: the parts of events. Error
 
 CREATE FUNCTION erp._enqueue(use_case text, event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
                              group_keys text[], occurred_at timestamptz[]) RETURNS bigint[]
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     target erp.use_case := erp._open(use_case);
@@ -241,13 +241,14 @@ AS $$
 DECLARE
     work erp._work;
 BEGIN
-    SELECT array_agg(u.id ORDER BY u.id), array_agg(v.version ORDER BY u.id), array_agg(v.configuration ORDER BY u.id),
-           array_agg(erp._setting(u, 'history') ORDER BY u.id), array_agg(nextval('erp.run_id_seq') ORDER BY u.id), clock_timestamp(),
-           array_agg(0), array_agg(0), array_agg(0)
+    SELECT array_agg(u.id), array_agg(u.version), array_agg(u.configuration), array_agg(u.history), array_agg(nextval('erp.run_id_seq')),
+           clock_timestamp(), array_agg(0), array_agg(0), array_agg(0)
     INTO work.use_cases, work.versions, work.mappings, work.kept, work.runs, work.started_at, work.done, work.failed, work.dead
-    FROM erp.use_case AS u
-    JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
-    WHERE u.id = ANY (use_cases);
+    -- Sorted once: ORDER BY in each aggregate would sort for each.
+    FROM (SELECT u.id, v.version, v.configuration, erp._setting(u, 'history') AS history
+          FROM erp.use_case AS u
+          JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
+          WHERE u.id = ANY (use_cases) ORDER BY u.id) AS u;
     RETURN work;
 END
 $$;
@@ -290,7 +291,7 @@ COMMENT ON FUNCTION erp._fail(erp._work, bigint, jsonb) IS 'Private: what become
 -- What became of the first events of some work: those before `at` are done, that one failed with `error`;
 -- all are done where `at` is null. What is left of it is returned.
 CREATE FUNCTION erp._settle(work erp._work, at bigint, error jsonb) RETURNS erp._work
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     number_done integer := coalesce(at - 1, cardinality(work.events));
@@ -335,7 +336,7 @@ COMMENT ON FUNCTION erp._settle(erp._work, bigint, jsonb) IS
 'Private: notes what became of the first events of some work: those before the position at are done, that one failed with error; all are done where at is null. What is left of the work';
 
 CREATE FUNCTION erp._start_ingest(use_case text, events jsonb[]) RETURNS erp._work
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     target erp.use_case := erp._open(use_case);
@@ -352,11 +353,18 @@ BEGIN
     work.is_queued := false;
     ids := erp._receive(target, false, parts.event_names, parts.payloads, parts.deduplication_ids,
                         parts.correlation_ids, parts.group_keys, parts.occurred_at);
-    SELECT coalesce(array_agg(1), '{}'), coalesce(array_agg(id ORDER BY n), '{}'), coalesce(array_agg(parts.event_names[n] ORDER BY n), '{}'),
-           coalesce(array_agg(parts.payloads[n] ORDER BY n), '{}'), coalesce(array_agg(0), '{}')
-    INTO work.mapping_of, work.events, work.event_names, work.payloads, work.attempts
-    FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id > 0;
-    SELECT array_agg(-id ORDER BY n) INTO work.duplicates FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id < 0;
+    IF 0 < ALL (ids) THEN
+        work.events := ids;
+        work.event_names := parts.event_names;
+        work.payloads := parts.payloads;
+    ELSE
+        SELECT array_agg(id), array_agg(parts.event_names[n]), array_agg(parts.payloads[n])
+        INTO work.events, work.event_names, work.payloads
+        FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id > 0;
+        SELECT array_agg(-id) INTO work.duplicates FROM unnest(ids) AS id WHERE id < 0;
+    END IF;
+    work.mapping_of := array_fill(1, ARRAY[cardinality(work.events)]);
+    work.attempts := array_fill(0, ARRAY[cardinality(work.events)]);
     RETURN work;
 END
 $$;

@@ -68,7 +68,7 @@ $$;
 COMMENT ON FUNCTION erp._take_lane(smallint, integer, integer, integer) IS 'Private: the events of a lane that are due, the lane locked';
 
 CREATE FUNCTION erp._take(batch_size integer, use_case text) RETURNS erp._work
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     only_use_case integer;

@@ -358,7 +358,7 @@ BEGIN
         work.event_names := parts.event_names;
         work.payloads := parts.payloads;
     ELSE
-        SELECT array_agg(id), array_agg(parts.event_names[n]), array_agg(parts.payloads[n])
+        SELECT coalesce(array_agg(id), '{}'), array_agg(parts.event_names[n]), array_agg(parts.payloads[n])
         INTO work.events, work.event_names, work.payloads
         FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id > 0;
         SELECT array_agg(-id) INTO work.duplicates FROM unnest(ids) AS id WHERE id < 0;

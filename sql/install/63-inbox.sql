@@ -302,7 +302,9 @@ BEGIN
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Events: %s.', cardinality(waiting)),
                   HINT = format('SELECT erp_drop_use_case(%L, cascade => true); gives them up.', use_case);
     END IF;
-    PERFORM @extschema@.erp_skip(waiting);
+    IF waiting <> '{}' THEN
+        PERFORM @extschema@.erp_skip(waiting);
+    END IF;
     DELETE FROM erp.use_case AS u WHERE u.id = known.id;
 END
 $$;

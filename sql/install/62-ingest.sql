@@ -16,6 +16,41 @@ CREATE FUNCTION erp._lane(group_hash bigint) RETURNS smallint
     RETURN (group_hash & 255)::smallint;
 COMMENT ON FUNCTION erp._lane(bigint) IS 'Private: the lane of a group';
 
+-- Plans are kept: one that was made when erp.event was small must not read all of it when it is large.
+CREATE FUNCTION erp._note_duplicates(target erp.use_case, taken bigint[], event_names text[], payloads jsonb[], deduplication_ids text[],
+                                     correlation_ids text[], group_keys text[], times timestamptz[])
+    RETURNS bigint[]
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+    ids bigint[];
+    is_new boolean[];
+    repeated bigint[];
+BEGIN
+    -- Those that were taken are the first of their deduplication_id, here and before.
+    SELECT array_agg(g.id IS NULL OR e.id = ANY (taken) AND g.n = g.first ORDER BY g.n), array_agg(e.id ORDER BY g.n)
+    INTO is_new, repeated
+    FROM (SELECT d.id, d.n, min(d.n) OVER (PARTITION BY d.id) AS first FROM unnest(deduplication_ids) WITH ORDINALITY AS d(id, n)) AS g
+    LEFT JOIN erp.event AS e ON e.integration = target.integration AND e.deduplication_id = g.id AND e.duplicate_of IS NULL;
+    WITH duplicates AS (
+        INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at, duplicate_of)
+        SELECT target.integration, target.id, event_names[n], payloads[n], deduplication_ids[n], correlation_ids[n], group_keys[n], times[n], repeated[n]
+        FROM generate_subscripts(payloads, 1) AS n WHERE NOT is_new[n] ORDER BY n
+        RETURNING event.id
+    ), numbered AS (
+        SELECT d.id, row_number() OVER (ORDER BY d.id) AS n FROM duplicates AS d
+    )
+    -- Negative: of a duplicate.
+    SELECT array_agg(CASE WHEN is_new[p.n] THEN taken[p.of_kind] ELSE -(SELECT d.id FROM numbered AS d WHERE d.n = p.of_kind) END ORDER BY p.n)
+    INTO ids
+    FROM (SELECT n, row_number() OVER (PARTITION BY is_new[n] ORDER BY n) AS of_kind FROM generate_subscripts(payloads, 1) AS n) AS p;
+    RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION erp._note_duplicates(erp.use_case, bigint[], text[], jsonb[], text[], text[], text[], timestamptz[]) IS
+'Private: notes events that repeat a deduplication_id, those that do not having been taken. The ids of all in order; negative: of a duplicate';
+
 -- Statement by statement in PL/pgSQL: their plans are kept.
 CREATE FUNCTION erp._receive(target erp.use_case, to_inbox boolean,
                              event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
@@ -25,8 +60,6 @@ CREATE FUNCTION erp._receive(target erp.use_case, to_inbox boolean,
 AS $$
 DECLARE
     ids bigint[];
-    is_new boolean[];
-    repeated bigint[];
 BEGIN
     -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
     PERFORM pg_current_xact_id();
@@ -48,25 +81,7 @@ BEGIN
     IF cardinality(ids) = cardinality(payloads) THEN
         RETURN ids;
     END IF;
-
-    -- Those that were taken are the first of their deduplication_id, here and before.
-    SELECT array_agg(g.id IS NULL OR e.id = ANY (ids) AND g.n = g.first ORDER BY g.n), array_agg(e.id ORDER BY g.n)
-    INTO is_new, repeated
-    FROM (SELECT d.id, d.n, min(d.n) OVER (PARTITION BY d.id) AS first FROM unnest(deduplication_ids) WITH ORDINALITY AS d(id, n)) AS g
-    LEFT JOIN erp.event AS e ON e.integration = target.integration AND e.deduplication_id = g.id AND e.duplicate_of IS NULL;
-    WITH duplicates AS (
-        INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at, duplicate_of)
-        SELECT target.integration, target.id, event_names[n], payloads[n], deduplication_ids[n], correlation_ids[n], group_keys[n], times[n], repeated[n]
-        FROM generate_subscripts(payloads, 1) AS n WHERE NOT is_new[n] ORDER BY n
-        RETURNING event.id
-    ), numbered AS (
-        SELECT d.id, row_number() OVER (ORDER BY d.id) AS n FROM duplicates AS d
-    )
-    -- Negative: of a duplicate.
-    SELECT array_agg(CASE WHEN is_new[p.n] THEN ids[p.of_kind] ELSE -(SELECT d.id FROM numbered AS d WHERE d.n = p.of_kind) END ORDER BY p.n)
-    INTO ids
-    FROM (SELECT n, row_number() OVER (PARTITION BY is_new[n] ORDER BY n) AS of_kind FROM generate_subscripts(payloads, 1) AS n) AS p;
-    RETURN ids;
+    RETURN erp._note_duplicates(target, ids, event_names, payloads, deduplication_ids, correlation_ids, group_keys, times);
 END
 $$;
 COMMENT ON FUNCTION erp._receive(erp.use_case, boolean, text[], jsonb[], text[], text[], text[], timestamptz[]) IS

@@ -172,6 +172,14 @@ pub fn is_operation(value: Value<'_>) -> bool {
     !matches!(Change::of(value), Change::Value(_))
 }
 
+/// Whether a patch adds links unless they are there, which their ids tell.
+pub fn links_uniquely(patch: Object<'_>) -> bool {
+    let is_unique = |value: Value<'_>| {
+        matches!(Change::of(value), Change::Links(_, Operation::AppendUnique, _))
+    };
+    patch.objects().any(|value| is_unique(Value::Object(value)))
+}
+
 /// The operation and list of a value that is an array operation.
 pub fn list_operation<'a>(value: Value<'a>) -> Option<(Operation, Vec<Value<'a>>)> {
     match Change::of(value) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bumpalo::Bump;
 use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
-use erp_engine::merge::{has_operations, merge};
+use erp_engine::merge::{has_operations, links_uniquely, merge};
 use hashbrown::{HashMap, HashSet};
 use pgrx::pg_sys::Datum;
 use uuid::Uuid;
@@ -410,7 +410,8 @@ pub fn merged(patches: &[Object<'_>]) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Mends the rows of this call that link to entities whose id is another than expected.
+/// Mends the rows of this call that link to entities whose id is another than expected. Whether a
+/// link was there already could not be told by the id that was expected.
 fn relink<'a>(
     entities: &WorkingSet<'a>,
     written: &Written<'a>,
@@ -429,13 +430,17 @@ fn relink<'a>(
         let links_to_moved = |entity: &Entity<'_>| {
             entity.links.iter().any(|target| written.ids.contains_key(target))
         };
-        let mut rows: Vec<&str> = entities
-            .entities
-            .iter()
-            .enumerate()
-            .filter(|(_, entity)| entity.ty == ty && entity.write && links_to_moved(entity))
-            .map(|(index, _)| id_of(index))
+        let linking: Vec<usize> = (0..entities.entities.len())
+            .filter(|index| {
+                let entity = &entities.entities[*index];
+                entity.ty == ty && entity.write && links_to_moved(entity)
+            })
             .collect();
+        let mut patches = linking.iter().flat_map(|index| &entities.entities[*index].patches);
+        if patches.any(|patch| links_uniquely(*patch)) {
+            return Err(Stop::Restart);
+        }
+        let mut rows: Vec<&str> = linking.into_iter().map(id_of).collect();
         if !rows.is_empty() {
             rows.sort_unstable();
             let ids = bound.layout.ids(arena, rows.iter().copied());

@@ -11,6 +11,8 @@ use postgres::{Client, Error, IsolationLevel};
 const MAPPING: &str = r#"{"version": "2.0", "mapping": {"events": {"Sync": {"entities": [
     {"entity_schema": "contract", "unique_ids": ["contract_number"], "jsonataExpression": "contract", "fields": [
         {"attribute": "contract_number", "field": "number"},
+        {"attribute": "accounts", "relations": {"operation": "_append_unique", "jsonataExpression":
+            "accounts.{\"entity_schema\": \"account\", \"unique_ids\": [{\"attribute\": \"account_number\", \"constant\": $}]}"}},
         {"attribute": "person", "relations": {"items": [
             {"entity_schema": "contact", "unique_ids": [{"attribute": "email", "field": "email"}]}]}}]},
     {"entity_schema": "account", "unique_ids": ["account_number"], "jsonataExpression": "account", "fields": [
@@ -151,6 +153,16 @@ fn two_links_make_one_stub() {
     assert_eq!(actions(&first), ["created", "stubbed"]);
     assert_eq!(actions(&second), ["created", "unchanged"]);
     assert_eq!(first[1].id, second[1].id);
+}
+
+#[test]
+fn two_links_to_a_stub_that_both_would_make_are_one_item() {
+    let database = prepared("items");
+    apply(&mut database.connect(), CONTRACT).unwrap();
+    let link = r#"{"contract": {"number": "1", "accounts": ["7"]}}"#;
+    race_in_read_committed(&database, [link, link], "COMMIT");
+    let query = "SELECT jsonb_array_length(attributes #> '{accounts,$relation}') FROM contract";
+    assert_eq!(database.connect().query_one(query, &[]).unwrap().get::<_, i32>(0), 1);
 }
 
 #[test]

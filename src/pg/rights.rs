@@ -9,7 +9,14 @@ use super::{PgError, attempt, raw};
 
 pub const READ: AclMode = pg_sys::ACL_SELECT as AclMode;
 pub const INSERT: AclMode = pg_sys::ACL_INSERT as AclMode;
-pub const WRITE: AclMode = INSERT | (pg_sys::ACL_UPDATE | pg_sys::ACL_DELETE) as AclMode;
+const UPDATE: AclMode = pg_sys::ACL_UPDATE as AclMode;
+pub const WRITE: AclMode = INSERT | UPDATE | pg_sys::ACL_DELETE as AclMode;
+
+/// Whether the current role may update, and so lock, rows of the relation.
+pub fn may_update(relation: Oid) -> Result<bool, PgError> {
+    // SAFETY: no pointers.
+    unsafe { attempt(|| has_any(relation, UPDATE)) }
+}
 
 /// Whether the current role has one of `rights` on the relation or on a column of it. Nobody has
 /// any on what is gone.

@@ -16,6 +16,7 @@ use pgrx::pg_sys::Datum;
 use super::cast::cast;
 use super::entity::{Action, Change, Entity, Outcome};
 use super::guard::{Lock, link_locks, link_locks_of_batch};
+use super::recheck::{check_absent, lock_anchors};
 use super::remove::remove;
 use super::request::{Request, Types, request};
 use super::resolve::{Found, Seen, check_linked, check_unseen, lock_found, resolve};
@@ -287,7 +288,9 @@ impl<'a> Chunk<'a> {
             let changed = loop {
                 // Rows are locked once the locks are held.
                 let is_new = hold(&mut held, decided.entities.locks())?
-                    || lock_found(&decided.entities, &mut locked, self.arena)?;
+                    || lock_found(&decided.entities, &mut locked, self.arena)?
+                    || lock_anchors(&requests, &decided.entities, &mut locked, self.arena)
+                        .map_err(|failure| self.of_event(failure.into(), asked))?;
                 if !is_new {
                     break None;
                 }
@@ -321,6 +324,7 @@ impl<'a> Chunk<'a> {
                 )
                 .map_err(|stop| self.of_event(stop, asked))?;
             }
+            check_absent(&requests, &decided.entities, &decided.written, self.arena)?;
             return Ok(decided);
         }
     }

@@ -12,6 +12,7 @@
 //! - [`links`]: what its links to others come to;
 //! - [`guard`]: the locks and checks that a decision needs before it is written;
 //! - [`write`]: the statements that carry it out, and [`registered`] on tables that users have;
+//! - [`recheck`]: whether what others did meanwhile changes what was decided;
 //! - [`deletions`]: entities deleted and purged by their keys, and [`remove`]: those that an event
 //!   purges and prunes;
 //! - [`purge`]: the recycle bin;
@@ -32,6 +33,7 @@ pub mod history;
 mod layout;
 mod links;
 pub mod purge;
+mod recheck;
 mod registered;
 mod remove;
 mod request;

@@ -52,7 +52,7 @@ pub struct Row<'a> {
     pub key: Key<'a>,
     pub id: &'a str,
     stub: bool,
-    is_deleted: bool,
+    pub is_deleted: bool,
     attributes: Option<Value<'a>>,
 }
 

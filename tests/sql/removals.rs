@@ -3,6 +3,8 @@
 
 #[path = "removals/sessions.rs"]
 mod sessions;
+#[path = "removals/whole.rs"]
+mod whole;
 
 use std::thread;
 
@@ -87,31 +89,52 @@ fn prepared(database: &str) -> Database {
 
 /// A database in which these events were applied.
 fn after(database: &str, events: &[Event]) -> Database {
+    after_in(MAPPING, database, events)
+}
+
+fn after_in(mapping: &str, database: &str, events: &[Event]) -> Database {
     let database = prepared(database);
     let mut session = database.connect();
     for event in events {
-        apply(&mut session, *event).unwrap();
+        apply_in(mapping, &mut session, *event).unwrap();
     }
     database
 }
 
 /// What became of entities: `created contact`.
-fn apply(session: &mut impl GenericClient, (name, payload): Event) -> Result<Vec<String>, Error> {
+fn apply(session: &mut impl GenericClient, event: Event) -> Result<Vec<String>, Error> {
+    apply_in(MAPPING, session, event)
+}
+
+fn apply_in(
+    mapping: &str,
+    session: &mut impl GenericClient,
+    (name, payload): Event,
+) -> Result<Vec<String>, Error> {
     let query = "
         SELECT action || ' ' || entity_slug FROM erp_apply($1::text::jsonb, $2, $3::text::jsonb)";
-    let rows = session.query(query, &[&MAPPING, &name, &payload])?;
+    let rows = session.query(query, &[&mapping, &name, &payload])?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// The second session applies its event while the transaction in which the first applied another
 /// is open, and waits; then that ends, by `end`. Returns what the second did.
-fn race(database: &Database, [first, second]: [Event; 2], end: &str) -> Vec<String> {
+fn race(database: &Database, events: [Event; 2], end: &str) -> Vec<String> {
+    race_in(MAPPING, database, events, end)
+}
+
+fn race_in(
+    mapping: &str,
+    database: &Database,
+    [first, second]: [Event; 2],
+    end: &str,
+) -> Vec<String> {
     let [mut one, mut two, mut observer] = [(); 3].map(|()| database.connect());
     one.batch_execute("BEGIN").unwrap();
-    apply(&mut one, first).unwrap();
+    apply_in(mapping, &mut one, first).unwrap();
     let waiting = backend(&mut two);
     let applied = thread::scope(|scope| {
-        let second = scope.spawn(move || apply(&mut two, second));
+        let second = scope.spawn(move || apply_in(mapping, &mut two, second));
         wait_until_blocked(&mut observer, waiting);
         one.batch_execute(end).unwrap();
         second.join().unwrap()

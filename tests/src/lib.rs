@@ -99,6 +99,11 @@ pub fn in_sessions<T: Send>(
     })
 }
 
+/// Whether the long forms of the tests are wanted, which try more, and other things each time.
+pub fn is_long() -> bool {
+    env::var_os("ERP_LONG").is_some_and(|long| long == "1")
+}
+
 /// The number of the session's backend.
 pub fn backend(session: &mut Client) -> i32 {
     session.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0)

@@ -2,7 +2,7 @@
 # As root, missing Debian packages are installed. As a plain user, the command that root must run is printed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test test-engine test-regress test-sql bench bench-engine bench-engines build install lint fmt clean ready
+.PHONY: help demo psql test test-engine test-regress test-isolation test-sql bench bench-engine bench-engines build install lint fmt clean ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test-engine: ## tests of the engine, without a server (NAME=filter)
 
 test-regress: ## SQL files and their expected output (NAME='file …')
 	@scripts/test.sh regress
+
+test-isolation: ## sessions step by step, and their expected output (NAME='file …')
+	@scripts/test.sh isolation
 
 test-sql: ## integration tests through connections (NAME=filter)
 	@scripts/test.sh sql

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# test.sh [PART…]: runs the parts lint, engine, regress and sql (all of them without arguments).
+# test.sh [PART…]: runs the parts lint, engine, regress, isolation and sql (all of them without arguments).
 #
-# NAME='…' chooses tests: files for regress, a filter for engine and sql. The last line is "N passed, N failed", the sum of
+# NAME='…' chooses tests: files for regress and isolation, a filter for engine and sql. The last line is "N passed, N failed", the sum of
 # what the runners say themselves; a part that breaks or runs no test at all counts as one failure, so that line
 # is never better than the exit code.
 set -euo pipefail
@@ -11,6 +11,8 @@ set -euo pipefail
 results=$LOGS/results # a line per part: name, passed, failed
 regress=$ROOT/tests/pg_regress
 regress_out=$ROOT/target/regress
+isolation=$ROOT/tests/isolation
+isolation_out=$ROOT/target/isolation
 
 # Reads "passed failed" from the summary lines of cargo test and of pg_regress (up to 15, and since 16).
 count() {
@@ -50,34 +52,54 @@ pg_regress() {
     "${PG_REGRESS:-$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress}" "$@"
 }
 
-# Files in the order of their names, setup first. pg_regress gives up at a test without an expected file; an empty
-# one makes it show the whole output as a difference, and go on.
+# Its sibling for several sessions step by step; PG_ISOLATION_REGRESS names another.
+pg_isolation_regress() {
+    "${PG_ISOLATION_REGRESS:-$(dirname "$("$PG_CONFIG" --pgxs)")/../test/isolation/pg_isolation_regress}" "$@"
+}
+
+# compare PROGRAM FOLDER SUBFOLDER:SUFFIX OUT NAMES…: runs PROGRAM on those files of FOLDER, in a database named like
+# OUT. It gives up at a test without an expected file; an empty one makes it show the whole output as a difference, and
+# go on.
+compare() {
+    local program=$1 folder=$2 kind=$3 out=$4 unwritten=() name rc=0
+    shift 4
+    [ $# -gt 0 ] || { echo "$folder/${kind%:*} is empty"; return 1; }
+    for name; do
+        [ -e "$folder/${kind%:*}/$name.${kind#*:}" ] || { echo "there is no $folder/${kind%:*}/$name.${kind#*:}"; return 1; }
+        [ -e "$folder/expected/$name.out" ] || unwritten+=("$folder/expected/$name.out")
+    done
+    rm -rf "$out"
+    mkdir -p "$out"
+    [ ${#unwritten[@]} = 0 ] || touch "${unwritten[@]}"
+    "$program" --use-existing --dbname="${out##*/}" --bindir="$PGBIN" --host="$PGHOST" --port="$PGPORT" --user="$PGUSER" \
+        --inputdir="$folder" --outputdir="$out" "$@" || rc=$?
+    [ ${#unwritten[@]} = 0 ] || rm -f "${unwritten[@]}"
+    if [ $rc != 0 ]; then
+        cat "$out/regression.diffs" 2>/dev/null || true
+        echo "what the tests really said: *.out below $out"
+        echo "if that is right, read it and copy it to $folder/expected/"
+    fi
+    return $rc
+}
+
+# Files in the order of their names, setup first.
 run_regress() {
-    local names=() unwritten=() name rc=0
+    local names=() name
     [ ! -e "$regress/sql/setup.sql" ] || names+=(setup)
     for name in ${NAME:-$(cd "$regress/sql" && ls)}; do
         name=${name%.sql}
         [ "$name" = setup ] || names+=("$name")
     done
-    [ ${#names[@]} -gt 0 ] || { echo "tests/pg_regress/sql is empty"; return 1; }
-    for name in "${names[@]}"; do
-        [ -e "$regress/sql/$name.sql" ] || { echo "there is no tests/pg_regress/sql/$name.sql"; return 1; }
-        [ -e "$regress/expected/$name.out" ] || unwritten+=("$regress/expected/$name.out")
-    done
-
-    rm -rf "$regress_out"
-    mkdir -p "$regress_out"
     createdb -T template0 regress
-    [ ${#unwritten[@]} = 0 ] || touch "${unwritten[@]}"
-    pg_regress --use-existing --dbname=regress --bindir="$PGBIN" --host="$PGHOST" --port="$PGPORT" --user="$PGUSER" \
-        --inputdir="$regress" --outputdir="$regress_out" "${names[@]}" || rc=$?
-    [ ${#unwritten[@]} = 0 ] || rm -f "${unwritten[@]}"
-    if [ $rc != 0 ]; then
-        cat "$regress_out/regression.diffs" 2>/dev/null || true
-        echo "what the tests really said: $regress_out/results/*.out"
-        echo "if that is right, read it and copy it to tests/pg_regress/expected/"
-    fi
-    return $rc
+    compare pg_regress "$regress" sql:sql "$regress_out" "${names[@]}"
+}
+
+run_isolation() {
+    local names=() name
+    for name in ${NAME:-$(cd "$isolation/specs" && ls)}; do names+=("${name%.spec}"); done
+    createdb -T template0 isolation
+    psql -qX -v ON_ERROR_STOP=1 -d isolation -f "$isolation/setup.sql" >/dev/null || return
+    compare pg_isolation_regress "$isolation" specs:spec "$isolation_out" "${names[@]}"
 }
 
 run_engine() { cargo test -p erp_engine --no-fail-fast "${LOCKED[@]}" ${NAME:+"$NAME"}; }
@@ -87,6 +109,7 @@ run_sql() { cargo test -p erp_tests --no-fail-fast "${LOCKED[@]}" ${NAME:+"$NAME
 # Within the throw-away cluster.
 if [ "${1:-}" = --in-cluster ]; then
     case " $2 " in *" regress "*) stage "pg_regress" && part regress run_regress ;; esac
+    case " $2 " in *" isolation "*) stage "isolation tests" && part isolation run_isolation ;; esac
     case " $2 " in *" sql "*) stage "integration tests" && part sql run_sql ;; esac
     exit 0
 fi
@@ -99,7 +122,7 @@ server_parts() {
 }
 
 scripts/setup.sh 'postgresql-*-plpgsql-check'
-[ $# -gt 0 ] || set -- lint engine regress sql
+[ $# -gt 0 ] || set -- lint engine regress isolation sql
 mkdir -p "$LOGS"
 : >"$results"
 on_server=()
@@ -107,7 +130,7 @@ for name in "$@"; do
     case $name in
         lint) stage "format and clippy" && part lint scripts/lint.sh ;;
         engine) stage "engine tests" && part engine run_engine ;;
-        regress | sql) on_server+=("$name") ;;
+        regress | isolation | sql) on_server+=("$name") ;;
         *) die "there is no part $name" ;;
     esac
 done

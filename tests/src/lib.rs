@@ -1,6 +1,8 @@
 //! What the tests share: databases of their own on the server that PGHOST names, sessions at
 //! once, random numbers that are the same in every run.
 
+pub mod server;
+
 use std::env;
 use std::sync::Barrier;
 use std::thread;

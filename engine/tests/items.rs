@@ -11,10 +11,11 @@ use erp_engine::mapping::Operation;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use support::properties::config;
 use support::{json, keep};
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(256))]
 
     #[test]
     fn every_given_item_is_there_under_its_id_and_no_id_twice(

@@ -9,11 +9,8 @@ use erp_engine::jsonb::{Number, Tree, Value, check, encode, key_order, parse_tex
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use support::properties::config;
 use support::{json, keep};
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
 
 proptest! {
     #![proptest_config(config(100))]

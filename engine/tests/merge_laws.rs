@@ -15,16 +15,13 @@ use erp_engine::merge::{
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
+use support::properties::config;
 use support::{json, keep};
 
 // Laws
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 1_000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config(1_000))]
 
     #[test]
     fn merging_does_what_the_model_does(current in option_of_state(), patch in patch()) {

@@ -17,7 +17,6 @@ mod path;
 mod reference;
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fmt;
 
 use bumpalo::Bump;
@@ -29,24 +28,9 @@ use json::Json;
 use mapping::Entry;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use reference::{Failure, Update};
+use support::properties::config;
 use support::{NOW, attributes, cases, keep};
-
-/// `PROPTEST_CASES` asks for another number of cases, and for others in each run.
-fn config(cases: u32) -> ProptestConfig {
-    let (cases, rng_seed) = match env::var("PROPTEST_CASES") {
-        Ok(cases) => (cases.parse().expect("PROPTEST_CASES is a number"), RngSeed::Random),
-        Err(_) => (cases, RngSeed::Fixed(1)),
-    };
-    ProptestConfig {
-        cases,
-        rng_seed,
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..ProptestConfig::default()
-    }
-}
 
 proptest! {
     #![proptest_config(config(700))]

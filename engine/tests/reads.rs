@@ -11,6 +11,7 @@ use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value as Json;
+use support::properties::config;
 use support::{NOW, json};
 
 /// Expressions and their paths. The names are those of random payloads.
@@ -241,11 +242,7 @@ fn what_cannot_be_told_apart_is_read_as_a_whole() {
 // What stands at none of the paths may be anything.
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 300,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config(300))]
 
     #[test]
     fn nothing_else_matters_to_an_expression(payload in document(), other in document()) {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod cases;
+pub mod properties;
 
 use bumpalo::Bump;
 use erp_engine::error::Error;

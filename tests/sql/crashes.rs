@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use erp_tests::server::Server;
-use erp_tests::{Random, is_long};
+use erp_tests::{Random, is_long, tell_figures};
 use postgres::Client;
 
 use work::{DATABASE, MAPPING, Work};
@@ -53,7 +53,10 @@ fn what_is_committed_survives_every_crash() {
     check::complete(&mut connect(&server), &work);
     check::log(&server.log());
     let [stopped, backends] = killed;
-    println!("crashes: the server {stopped} times, a backend {backends} times; {}", work.told());
+    tell_figures(&format!(
+        "crashes: the server {stopped} times, a backend {backends} times; {}",
+        work.told()
+    ));
 }
 
 fn prepare(server: &Server) {

@@ -22,7 +22,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use calls::{Call, Kind, call, payload};
-use erp_tests::{Database, Random, in_sessions, is_long};
+use erp_tests::{Database, Random, in_sessions, is_long, tell_figures};
 use history::History;
 use order::{Committed, Sessions, serial};
 use postgres::error::SqlState;
@@ -92,7 +92,9 @@ fn run(
             break;
         }
     }
-    println!("{name}: {SESSIONS} sessions, {calls} calls of {events} events, {repeated} repeated");
+    tell_figures(&format!(
+        "{name}: {SESSIONS} sessions, {calls} calls of {events} events, {repeated} repeated"
+    ));
 }
 
 fn prepared(name: &str) -> Database {

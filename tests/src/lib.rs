@@ -106,6 +106,11 @@ pub fn is_long() -> bool {
     env::var_os("ERP_LONG").is_some_and(|long| long == "1")
 }
 
+/// Tells how much was tried, on a line of its own that `scripts/soak.sh` looks for.
+pub fn tell_figures(figures: &str) {
+    println!("\nfigures: {figures}");
+}
+
 /// The number of the session's backend.
 pub fn backend(session: &mut Client) -> i32 {
     session.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0)

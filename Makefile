@@ -2,7 +2,7 @@
 # As root, missing Debian packages are installed. As a plain user, the command that root must run is printed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test test-engine test-regress test-isolation test-sql bench bench-engine bench-engines build install lint fmt clean ready
+.PHONY: help demo psql test test-engine test-regress test-isolation test-sql soak bench bench-engine bench-engines build install lint fmt clean ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test-isolation: ## sessions step by step, and their expected output (NAME='file 
 
 test-sql: ## integration tests through connections (NAME=filter)
 	@scripts/test.sh sql
+
+soak: ## the long forms of the tests, for hours; scripts/soak.sh PART… runs some of them
+	@scripts/soak.sh
 
 bench: ready ## measure (QUICK=1 for a short run, BENCH_ARGS='…')
 	@scripts/bench.sh $(if $(QUICK),--quick) $(BENCH_ARGS)

@@ -104,6 +104,82 @@ fn a_number_is_no_string_to_join_whatever_its_size() {
 }
 
 #[test]
+fn a_number_that_is_copied_and_written_stays_a_number() {
+    for number in ["5", "9007199254740993", "12345678901234567890", "-12345678901234567890"] {
+        let payload = format!(
+            r#"{{"n": {number}, "xs": [{number}, 7, 1.5], "o": {{"n": {number}, "d": 0.5}}, "k": [{{"n": {number}}}]}}"#
+        );
+        for (expression, expected) in [
+            (
+                "{'id': n, 'label': 'C-' & n}",
+                format!(r#"{{"id": {number}, "label": "C-{number}"}}"#),
+            ),
+            (
+                "{'id': n, 'label': $string(n)}",
+                format!(r#"{{"id": {number}, "label": "{number}"}}"#),
+            ),
+            (
+                "{'id': n, 'label': n.$string()}",
+                format!(r#"{{"id": {number}, "label": "{number}"}}"#),
+            ),
+            (
+                "{'id': n, 'label': $uppercase('c-' & n & '!')}",
+                format!(r#"{{"id": {number}, "label": "C-{number}!"}}"#),
+            ),
+            (
+                "{'is': $length('' & n) = $length($string(n)), 'id': n}",
+                format!(r#"{{"id": {number}, "is": true}}"#),
+            ),
+            (
+                "k.{'id': n, 'label': 'C-' & n}",
+                format!(r#"{{"id": {number}, "label": "C-{number}"}}"#),
+            ),
+            ("k.{'id': n, $string(n): 1}", format!(r#"{{"id": {number}, "{number}": 1}}"#)),
+            (
+                "($m := n; {'id': $m, 'label': 'C-' & $m})",
+                format!(r#"{{"id": {number}, "label": "C-{number}"}}"#),
+            ),
+            ("k[0].('C-' & $.n)", format!(r#""C-{number}""#)),
+            ("$map(k, function($k) {'C-' & $k.n})", format!(r#""C-{number}""#)),
+            ("'é𝄞' & n /* & */ & (1; n)", format!(r#""é𝄞{number}{number}""#)),
+            ("'C-' & xs", format!(r#""C-[{number},7,1.5]""#)),
+            ("'C-' & o", format!(r#""C-{{\"d\":0.5,\"n\":{number}}}""#)),
+            ("$string(k)", format!(r#""[{{\"n\":{number}}}]""#)),
+            (
+                "{'xs': xs, 'label': 'C-' & xs}",
+                format!(r#"{{"xs": [{number}, 7, 1.5], "label": "C-[{number},7,1.5]"}}"#),
+            ),
+            ("xs[0] & ''", format!(r#""{number}""#)),
+            ("*.n & ''", format!(r#""[{number},{number}]""#)),
+        ] {
+            evaluates(expression, &payload, &expected);
+        }
+    }
+}
+
+#[test]
+fn a_decimal_that_is_copied_and_written_keeps_its_zeros() {
+    let payload = r#"{"n": 1.10, "xs": [1.10, 2]}"#;
+    evaluates("{'id': n, 'label': 'C-' & n}", payload, r#"{"id": 1.10, "label": "C-1.1"}"#);
+    evaluates(
+        "{'id': xs, 'label': 'C-' & xs}",
+        payload,
+        r#"{"id": [1.10, 2], "label": "C-[1.1,2]"}"#,
+    );
+    evaluates("'C-' & n", payload, r#""C-1.1""#);
+}
+
+#[test]
+fn a_number_that_is_computed_with_is_a_double_where_it_is_written() {
+    let payload = r#"{"n": 9007199254740993}"#;
+    evaluates(
+        "{'label': 'C-' & n, 'next': n + 1}",
+        payload,
+        r#"{"label": "C-9007199254740992", "next": 9007199254740992}"#,
+    );
+}
+
+#[test]
 fn numbers_beyond_all_doubles_stay_exact_inside_what_is_handed_through() {
     let huge = exact_1e400();
     let payload =

@@ -1,24 +1,18 @@
 //! JSONata, by `jlens-core`: the only file that knows which engine evaluates it.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
+use std::time::Instant;
 
 use jlens_core::input::{Sink, Source, Sources};
 use jlens_core::output::{Builder, Member};
 use jlens_core::{Ast, CancelToken, Expression, Node, NodeKind, Options, stack};
 
 use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
-use super::{Context, Failure, FailureKind, Limits, Reads, items};
+use super::rewrite::Rewritten;
+use super::{Context, Failure, FailureKind, Limits, Reads, host, items};
 use crate::jsonb::{Array, EXACT_INTEGERS, Number, Tree, Value};
-
-/// The longest array in an expression that uses `$distinct`, which takes quadratic time and
-/// cannot be stopped meanwhile: a quarter of a second at this length.
-const MAX_DISTINCT: usize = 10_000;
-
-/// The bytes of objects in an array times its length, for such an expression: about half a second.
-const MAX_COMPARED: usize = 1 << 30;
 
 /// The longest expression whose reads are told apart, in bytes. The analysis cannot be stopped,
 /// and takes up to two seconds at this length.
@@ -28,9 +22,16 @@ const MAX_ANALYSED: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub struct Jsonata {
     expression: Expression,
+    evaluated: Rc<Evaluated>,
+    /// What is evaluated where digits would be lost that are written into strings.
+    with_digits: Rc<OnceCell<Evaluated>>,
+}
+
+/// An expression as it is evaluated, and what it does with numbers.
+#[derive(Debug)]
+struct Evaluated {
+    text: Rewritten,
     numbers: Rc<NumberUse>,
-    /// `$distinct` takes quadratic time, during which it cannot be stopped.
-    uses_distinct: bool,
 }
 
 impl Jsonata {
@@ -54,13 +55,11 @@ impl Jsonata {
             position: error.position(),
             limit: None,
         })?;
-        let mut uses_distinct = false;
-        visit(&expression.ast().root, &mut |node| {
-            uses_distinct |=
-                matches!(&node.kind, NodeKind::Variable { name } if name == "distinct");
+        let evaluated = Rc::new(Evaluated {
+            text: Rewritten::of(&expression),
+            numbers: Rc::new(NumberUse::of(&expression.ast().root)),
         });
-        let numbers = Rc::new(NumberUse::of(&expression.ast().root));
-        Ok(Jsonata { expression, numbers, uses_distinct })
+        Ok(Jsonata { expression, evaluated, with_digits: Rc::default() })
     }
 
     /// The expression as it was written.
@@ -77,41 +76,26 @@ impl Jsonata {
         input: Option<Value<'a>>,
         context: &Context<'a>,
     ) -> Result<Option<Tree<'a>>, Failure> {
-        let limits = &context.limits;
-        let options = self.options(context);
-        let document = Rc::new_cyclic(|me| Document {
-            me: me.clone(),
-            numbers: self.numbers.clone(),
-            max_length: if self.uses_distinct { MAX_DISTINCT } else { usize::MAX },
-            containers: RefCell::default(),
-            tokens: RefCell::default(),
-            cancel: context.cancel.clone(),
-        });
-        let root = Root { document: &document, value: input };
-        let mut writer =
-            Writer { document: &document, context, room: limits.max_result_size, failed: None };
-        let evaluate = || {
-            self.expression
-                .evaluate_source_to(&root, context.bindings, &options, |out| out.write(&mut writer))
-        };
-        // What it panics about (a picture of 65,536 decimals) is a failure of the expression.
-        let result = catch_unwind(AssertUnwindSafe(evaluate))
-            .map_err(|_| Failure::new(FailureKind::Evaluation, PANICKED))?
-            .map_err(|error| context.check().err().unwrap_or_else(|| failure(&error)))?;
-        context.check()?;
-        match writer.failed {
-            None => Ok(result),
-            Some(TOO_LARGE) => Err(Failure::limit(TOO_LARGE, Some("max_result_size"))),
-            Some(other) => Err(Failure::new(FailureKind::Evaluation, other)),
+        let begun = Instant::now();
+        match self.evaluated.run(input, context, &context.options) {
+            Err(Stop::LosesDigits) => {}
+            Err(Stop::Failed(failure)) => return Err(failure),
+            Ok(result) => return Ok(result),
+        }
+        let left = context.limits.timeout.saturating_sub(begun.elapsed());
+        let options = context.options.clone().timeout(left);
+        match self.with_digits().run(input, context, &options) {
+            Ok(result) => Ok(result),
+            Err(Stop::Failed(failure)) => Err(failure),
+            Err(Stop::LosesDigits) => unreachable!("what it writes is given as tokens"),
         }
     }
 
-    fn options<'o>(&self, context: &'o Context<'_>) -> Cow<'o, Options> {
-        if self.uses_distinct {
-            let most = context.limits.max_array_length.min(MAX_DISTINCT);
-            return Cow::Owned(context.options.clone().max_array_length(most));
-        }
-        Cow::Borrowed(&context.options)
+    fn with_digits(&self) -> &Evaluated {
+        self.with_digits.get_or_init(|| Evaluated {
+            text: Rewritten::with_digits(&self.expression),
+            numbers: Rc::new(NumberUse::with_digits(&self.expression.ast().root)),
+        })
     }
 
     /// What the expression may read of its input; everything, if it is very long.
@@ -133,6 +117,59 @@ impl Jsonata {
         let mut found = Vec::new();
         collect_targets(self.expression.ast(), &mut found);
         found
+    }
+}
+
+/// Why an evaluation has no result.
+enum Stop {
+    /// Digits of a number that it writes into a string, and may copy, would be lost.
+    LosesDigits,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+impl Evaluated {
+    fn run<'a>(
+        &self,
+        input: Option<Value<'a>>,
+        context: &Context<'a>,
+        options: &Options,
+    ) -> Result<Option<Tree<'a>>, Stop> {
+        let document = Rc::new_cyclic(|me| Document {
+            me: me.clone(),
+            numbers: self.numbers.clone(),
+            containers: RefCell::default(),
+            tokens: RefCell::default(),
+            loses_digits: Cell::new(false),
+            cancel: context.cancel.clone(),
+        });
+        let root = Root { document: &document, value: input };
+        let room = context.limits.max_result_size;
+        let mut writer = Writer { document: &document, context, room, failed: None };
+        let evaluate = || {
+            host::forget_tokens();
+            let expression = &self.text.expression;
+            let bindings = self.text.bindings();
+            expression.evaluate_source_to(&root, bindings, options, |out| out.write(&mut writer))
+        };
+        // What it panics about (a picture of 65,536 decimals) is a failure of the expression.
+        let result = catch_unwind(AssertUnwindSafe(evaluate))
+            .map_err(|_| Failure::new(FailureKind::Evaluation, PANICKED))?;
+        context.check()?;
+        if document.loses_digits.get() {
+            return Err(Stop::LosesDigits);
+        }
+        let result = result.map_err(|error| failure(&error, &self.text))?;
+        match writer.failed {
+            None => Ok(result),
+            Some(TOO_LARGE) => Err(Failure::limit(TOO_LARGE, Some("max_result_size")).into()),
+            Some(other) => Err(Failure::new(FailureKind::Evaluation, other).into()),
+        }
     }
 }
 
@@ -167,11 +204,11 @@ fn any_truthy(array: Array<'_>) -> bool {
 struct Document<'a> {
     me: Weak<Document<'a>>,
     numbers: Rc<NumberUse>,
-    /// The longest array that is read, where the expression would take quadratic time.
-    max_length: usize,
     containers: RefCell<Vec<Container<'a>>>,
     /// Numbers that were given as tokens, in turn.
     tokens: RefCell<Vec<Number<'a>>>,
+    /// A number that is written is more than a double.
+    loses_digits: Cell<bool>,
     cancel: CancelToken,
 }
 
@@ -221,7 +258,7 @@ impl<'a> Document<'a> {
                 sink.array_of(&self.this(), self.member(value, Some(given)));
             }
             Value::Object(_) => {
-                let inside = (given != Given::Token).then_some(Given::Double);
+                let inside = (given != Given::Token).then_some(given);
                 sink.object_of(&self.this(), self.member(value, inside));
             }
         }
@@ -244,12 +281,18 @@ impl<'a> Document<'a> {
                 let mut tokens = self.tokens.borrow_mut();
                 sink.number(token(tokens.len()));
                 tokens.push(number);
+                if self.numbers.takes_tokens() {
+                    host::note_token(number);
+                }
             }
-            Given::Text if number.is_integer() => sink.string(&number.to_text()),
-            Given::Text | Given::Double if looks_like_token(double.abs()) => {
+            Given::Written { is_copied } if is_copied || number.is_integer() => {
+                self.loses_digits.set(true);
+                return Err("digits would be lost".into());
+            }
+            Given::Written { .. } | Given::Double if looks_like_token(double.abs()) => {
                 return Err("a number is beyond what can be computed with".into());
             }
-            Given::Text | Given::Double => sink.number(double),
+            Given::Written { .. } | Given::Double => sink.number(double),
         }
         Ok(())
     }
@@ -258,17 +301,6 @@ impl<'a> Document<'a> {
         let mut containers = self.containers.borrow_mut();
         containers.push(Container { value, given });
         (containers.len() - 1) as u32
-    }
-
-    /// Whether `$distinct` would take too long on the array: it compares all items with all
-    /// others, whole.
-    fn takes_too_long(&self, array: Array<'_>) -> bool {
-        let work = || {
-            let items = array.iter().filter(|item| item.as_object().is_some());
-            items.map(Value::size).sum::<usize>().saturating_mul(array.len())
-        };
-        array.len() > self.max_length
-            || (self.max_length == MAX_DISTINCT && array.len() > 1_000 && work() > MAX_COMPARED)
     }
 
     /// Fails once the call is to stop; looks at some of the `index`es that are read in turn.
@@ -297,7 +329,6 @@ impl<'a> Sources<'a> for Document<'a> {
     fn read(&self, index: u32, sink: &mut Sink<'_, 'a>) -> Result<(), String> {
         let container = self.container(index);
         match container.value {
-            Value::Array(array) if self.takes_too_long(array) => Err(TOO_LONG.into()),
             Value::Array(array) => {
                 sink.reserve(array.len());
                 array.iter().enumerate().try_for_each(|(i, item)| {
@@ -360,8 +391,11 @@ struct Writer<'w, 'a> {
 
 const HOLDS_NUL: &str = "the result holds \\u0000, which jsonb cannot store";
 const TOO_LARGE: &str = "the result would exceed the size limit of a result";
+/// What the engine says of a function of ours that is given too much.
+const ARGUMENTS: &str = "The arguments of a host function";
+const ARGUMENTS_TOO_LARGE: &str = "what $distinct compares, or a string repeats, would exceed the \
+                                   size limit of a result";
 const PANICKED: &str = "the expression engine cannot compute this";
-const TOO_LONG: &str = "an array is too long for $distinct";
 
 impl<'a> Writer<'_, 'a> {
     fn string(&mut self, value: &str) -> &'a str {
@@ -448,9 +482,8 @@ impl<'a> Builder for Writer<'_, 'a> {
     }
 }
 
-fn failure(error: &jlens_core::Error) -> Failure {
+fn failure(error: &jlens_core::Error, text: &Rewritten) -> Failure {
     let kind = match error.code() {
-        "U1004" if error.message().contains(TOO_LONG) => FailureKind::Limit,
         "D1011" | "D1012" | "D2014" | "D2015" | "D2016" | "U1001" | "U1006" => FailureKind::Limit,
         "U1003" => FailureKind::Cancelled,
         _ => FailureKind::Evaluation,
@@ -459,7 +492,7 @@ fn failure(error: &jlens_core::Error) -> Failure {
         kind,
         code: Some(error.code().to_owned()),
         message: message_without_values(error),
-        position: error.position(),
+        position: error.position().map(|position| text.position(position)),
         limit: exceeded(error),
     }
 }
@@ -472,7 +505,7 @@ fn exceeded(error: &jlens_core::Error) -> Option<&'static str> {
         "U1006" => Some("max_steps"),
         "D1011" => Some("max_depth"),
         "U1001" if told.contains("string") => Some("max_string_length"),
-        "U1001" if told.contains("result") => Some("max_result_size"),
+        "U1001" if told.contains("result") || told.contains(ARGUMENTS) => Some("max_result_size"),
         "U1001" if told.contains("array") || told.contains("sequence") => Some("max_array_length"),
         _ => None,
     }
@@ -499,6 +532,7 @@ fn message_without_values(error: &jlens_core::Error) -> String {
         }
         // The mapping author's own words.
         (_, "D3137" | "D3141") => return error.message(),
+        (_, "U1001") if error.message().contains(ARGUMENTS) => return ARGUMENTS_TOO_LARGE.into(),
         _ => return lower_case(error.message()),
     };
     let token = error.token().unwrap_or_default();

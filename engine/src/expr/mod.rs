@@ -1,10 +1,12 @@
 //! Expressions: JSONata and JSONPath behind one seam each, and what an evaluation may use.
 
+mod host;
 mod items;
 mod jsonata;
 mod jsonpath;
 mod numbers;
 mod reads;
+mod rewrite;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -67,7 +69,6 @@ pub struct Context<'a> {
     /// Holds what the evaluations make, until the call ends.
     pub arena: &'a Bump,
     options: jlens_core::Options,
-    bindings: &'a jlens_core::Bindings,
     limits: Limits,
     cancel: CancelToken,
     is_out_of_memory: fn() -> bool,
@@ -91,12 +92,10 @@ impl<'a> Context<'a> {
             .cancel_token(cancel.clone())
             .now(now)
             .seed(now as u64);
-        let bindings = arena.alloc(jlens_core::Bindings::new());
         let limits = limits.clone();
         Context {
             arena,
             options,
-            bindings,
             limits,
             cancel,
             is_out_of_memory: || false,

@@ -4,9 +4,12 @@
 //! a double cannot hold (a 20-digit id, `1.10`) is therefore given to the evaluation as a token
 //! where it can only be copied, and as a double where the expression computes with it. What is
 //! done with a number is seen by the name of the field it stands under: an expression reaches
-//! numbers by names. What stands below a field that is computed with, or written into a string,
-//! is a double throughout; where numbers are reached otherwise (a wildcard, a variable, a
-//! function's context), all are.
+//! numbers by names. What stands below a field that is computed with is a double throughout; where
+//! numbers are reached otherwise (a wildcard, a variable, a function's context), all are.
+//!
+//! A number that is written into a string is a double as well, which most numbers can be. Where
+//! digits would be lost the expression is evaluated once more, with calls put in that turn tokens
+//! into text where they are written ([`host`](super::host)).
 
 use std::collections::BTreeSet;
 
@@ -24,11 +27,33 @@ const MAX_PASSES: usize = 10;
 pub(super) struct NumberUse {
     computed: BTreeSet<String>,
     written: BTreeSet<String>,
-    everything_computed: bool,
-    /// Whether anything is computed or written at all.
-    something_computed: bool,
+    copied: BTreeSet<String>,
+    /// Whether anything is computed with, or written, at all.
+    something: Used,
+    /// Whether all that is read may be.
+    everything: Used,
+    /// Whether what is written is handed to a function of ours, which takes tokens.
+    takes_tokens: bool,
     /// Whether the node looked at next is a function that works on the step before it.
     is_step_of_function: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Used {
+    computed: bool,
+    written: bool,
+    copied: bool,
+}
+
+impl Used {
+    fn add(&mut self, purpose: For) {
+        match purpose {
+            For::Reaching => {}
+            For::Copying => self.copied = true,
+            For::Writing => self.written = true,
+            For::Computing => self.computed = true,
+        }
+    }
 }
 
 /// How a number that a double cannot hold is given to an evaluation.
@@ -36,61 +61,86 @@ pub(super) struct NumberUse {
 pub(super) enum Given {
     /// As a token: it is only copied.
     Token,
-    /// As text, if it is an integer: it is only written into strings.
-    Text,
+    /// As a double that is written into a string, and may be copied as well.
+    Written {
+        is_copied: bool,
+    },
     Double,
 }
 
 /// What the result of a part of an expression is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum For {
+    /// What is below it.
+    Reaching,
     Copying,
     Writing,
     Computing,
 }
 
 impl For {
+    /// What a result is for that is made, not reached.
+    fn of_result(self) -> For {
+        if self == For::Reaching { For::Copying } else { self }
+    }
+
     fn or(self, other: For) -> For {
         if self == For::Copying { other } else { self }
     }
 }
 
 impl NumberUse {
-    /// What `root` does with numbers.
+    /// What `root` does with numbers, as it was written.
     pub fn of(root: &Node) -> NumberUse {
-        let mut found = NumberUse::default();
+        NumberUse::default().found_in(root)
+    }
+
+    /// What `root` does with numbers where what is written may be a token.
+    pub fn with_digits(root: &Node) -> NumberUse {
+        NumberUse { takes_tokens: true, ..NumberUse::default() }.found_in(root)
+    }
+
+    fn found_in(mut self, root: &Node) -> NumberUse {
         // What is computed with under the name that an object gives it is found once the name
         // is known to be computed with: looked at again, until nothing is new.
         for _ in 0..MAX_PASSES {
-            let before = found.size();
-            found.node(root, For::Copying);
-            if found.everything_computed || found.size() == before {
-                return found;
+            let before = self.found();
+            self.node(root, For::Copying);
+            if self.everything.computed || self.found() == before {
+                return self;
             }
         }
-        found.everything_computed = true;
-        found
+        self.everything.computed = true;
+        self
     }
 
-    fn size(&self) -> usize {
-        self.computed.len() + self.written.len() + usize::from(self.something_computed)
+    /// What grows with all that is found.
+    fn found(&self) -> (usize, Used, Used) {
+        let names = [&self.computed, &self.written, &self.copied].map(BTreeSet::len);
+        (names.iter().sum(), self.something, self.everything)
     }
 
     /// How a number under the field `name` is given; `None`: it stands under no field.
     pub fn given(&self, name: Option<&str>) -> Given {
-        match name {
-            _ if self.everything_computed => Given::Double,
-            None if self.something_computed => Given::Double,
-            None => Given::Token,
-            Some(name) if self.computed.contains(name) => Given::Double,
-            Some(name) if self.written.contains(name) => Given::Text,
-            Some(_) => Given::Token,
+        let is_in = |names: &BTreeSet<String>| name.is_some_and(|name| names.contains(name));
+        let something = if name.is_none() { self.something } else { Used::default() };
+        if self.everything.computed || something.computed || is_in(&self.computed) {
+            Given::Double
+        } else if self.everything.written || something.written || is_in(&self.written) {
+            Given::Written { is_copied: self.everything.copied || is_in(&self.copied) }
+        } else {
+            Given::Token
         }
     }
 
     /// Whether numbers are doubles wherever they stand.
     pub fn is_everything_computed(&self) -> bool {
-        self.everything_computed
+        self.everything.computed
+    }
+
+    /// Whether what is written into strings is handed to a function of ours, tokens and all.
+    pub fn takes_tokens(&self) -> bool {
+        self.takes_tokens
     }
 
     fn node(&mut self, node: &Node, purpose: For) {
@@ -102,27 +152,30 @@ impl NumberUse {
             }
         }
         if let Some(group) = &node.attrs.group {
-            self.members(&group.pairs, purpose);
+            self.members(&group.pairs, purpose.of_result());
         }
     }
 
     fn kind(&mut self, node: &Node, purpose: For) {
+        let purpose = if is_reference(node) { purpose } else { purpose.of_result() };
         match &node.kind {
             NodeKind::Name { name } => self.name(name, purpose),
             NodeKind::Path { steps, .. } => {
+                let writing = self.writing();
+                let of_context = |step: &Node| of_context(step, writing);
                 let purposes = steps.iter().skip(1).map(of_context).chain([Some(purpose)]);
                 for (step, purpose) in steps.iter().zip(purposes) {
                     self.is_step_of_function = of_context(step).is_some();
-                    self.node(step, purpose.unwrap_or(For::Copying));
+                    self.node(step, purpose.unwrap_or(For::Reaching));
                 }
             }
             // A function that is handed on: what it is called with cannot be seen.
-            NodeKind::Variable { name } if is_built_in(name) => self.everything_computed = true,
+            NodeKind::Variable { name } if is_built_in(name) => self.everything.computed = true,
             NodeKind::Variable { .. }
             | NodeKind::Wildcard
             | NodeKind::Descendant
-            | NodeKind::Parent { .. } => self.everything_computed |= purpose != For::Copying,
-            NodeKind::Number { value } => self.everything_computed |= *value >= FIRST_TOKEN,
+            | NodeKind::Parent { .. } => self.everything.add(purpose),
+            NodeKind::Number { value } => self.everything.computed |= *value >= FIRST_TOKEN,
             NodeKind::Binary { op, lhs, rhs } => self.binary(*op, lhs, rhs),
             NodeKind::Negate { expr } => self.node(expr, For::Computing),
             NodeKind::Array { items } => items.iter().for_each(|item| self.node(item, purpose)),
@@ -148,16 +201,16 @@ impl NumberUse {
             // Where a variable is computed with, all numbers are doubles.
             NodeKind::Bind { rhs, .. } => {
                 self.node(rhs, For::Copying);
-                self.everything_computed |= purpose != For::Copying;
+                self.everything.add(purpose);
             }
             NodeKind::Function { procedure, args } => self.call(procedure, args, purpose),
             NodeKind::Lambda(definition) => self.node(&definition.body, purpose),
             NodeKind::Sort { terms } => {
                 terms.iter().for_each(|term| self.node(&term.expr, For::Computing));
-                self.everything_computed |= purpose != For::Copying;
+                self.everything.add(purpose);
             }
             NodeKind::Apply { .. } | NodeKind::Partial { .. } | NodeKind::Transform(_) => {
-                self.everything_computed = true;
+                self.everything.computed = true;
             }
             NodeKind::String { .. }
             | NodeKind::Bool { .. }
@@ -169,27 +222,28 @@ impl NumberUse {
     }
 
     fn name(&mut self, name: &str, purpose: For) {
-        self.something_computed |= purpose != For::Copying;
-        match purpose {
-            For::Copying => {}
-            For::Writing => {
-                self.written.insert(name.to_owned());
-            }
-            For::Computing => {
-                self.computed.insert(name.to_owned());
-            }
+        self.something.add(purpose);
+        let names = match purpose {
+            For::Reaching => return,
+            For::Copying => &mut self.copied,
+            For::Writing => &mut self.written,
+            For::Computing => &mut self.computed,
+        };
+        if !names.contains(name) {
+            names.insert(name.to_owned());
         }
     }
 
     fn members(&mut self, pairs: &[(Node, Node)], purpose: For) {
         for (key, value) in pairs {
-            self.node(key, For::Writing);
+            self.node(key, For::Copying);
             let named = match &key.kind {
                 NodeKind::String { value: name } if self.computed.contains(name) => For::Computing,
                 NodeKind::String { value: name } if self.written.contains(name) => For::Writing,
                 NodeKind::String { .. } => For::Copying,
                 // Under a name that only the evaluation knows.
-                _ if self.something_computed => For::Computing,
+                _ if self.something.computed => For::Computing,
+                _ if self.something.written => For::Writing,
                 _ => For::Copying,
             };
             let is_computed = purpose == For::Computing || named == For::Computing;
@@ -197,9 +251,13 @@ impl NumberUse {
         }
     }
 
+    fn writing(&self) -> For {
+        if self.takes_tokens { For::Copying } else { For::Writing }
+    }
+
     fn binary(&mut self, op: BinaryOp, lhs: &Node, rhs: &Node) {
         let purpose = match op {
-            BinaryOp::Concat => For::Writing,
+            BinaryOp::Concat => self.writing(),
             // Beside a string a number is never equal, less or more, whatever it is.
             BinaryOp::Eq | BinaryOp::Ne | BinaryOp::In
                 if is_no_number(lhs) || is_no_number(rhs) =>
@@ -216,28 +274,42 @@ impl NumberUse {
         let is_step = std::mem::take(&mut self.is_step_of_function);
         let name = called(procedure);
         // What the text it is given does cannot be seen.
-        self.everything_computed |= name == "eval";
+        self.everything.computed |= name == "eval";
         let of_arguments = match Function::named(name) {
             Function::Looks => For::Copying,
             // What they hand on, and what a function of the author's own gives, is only seen
             // where it is copied.
             Function::HandsOn | Function::Own => {
-                self.everything_computed |= purpose != For::Copying;
+                self.everything.add(purpose);
                 For::Copying
             }
-            Function::Writes => For::Writing,
+            // Written with indents, which takes no tokens.
+            Function::Writes if args.len() > 1 && self.takes_tokens => For::Computing,
+            Function::Writes => self.writing(),
             Function::Computes => For::Computing,
         };
-        if of_arguments != For::Copying {
-            self.something_computed = true;
-            // As a step of a path it works on the step before.
-            self.everything_computed |= !is_step && works_on_context(name, args);
+        self.something.add(of_arguments);
+        // As a step of a path it works on the step before.
+        if !is_step && works_on_context(name, args) {
+            self.everything.add(of_arguments);
         }
         if !matches!(procedure.kind, NodeKind::Variable { .. }) {
             self.node(procedure, For::Copying);
         }
         args.iter().for_each(|arg| self.node(arg, of_arguments));
     }
+}
+
+/// Whether it gives what is there already, and makes nothing.
+fn is_reference(node: &Node) -> bool {
+    matches!(
+        node.kind,
+        NodeKind::Name { .. }
+            | NodeKind::Variable { .. }
+            | NodeKind::Wildcard
+            | NodeKind::Descendant
+            | NodeKind::Parent { .. }
+    )
 }
 
 /// What a function does with the numbers it is given.
@@ -280,11 +352,11 @@ fn works_on_context(name: &str, args: &[Node]) -> bool {
 }
 
 /// What a step of a path does with the step before it, as far as it is a function's context.
-fn of_context(step: &Node) -> Option<For> {
+fn of_context(step: &Node, writing: For) -> Option<For> {
     let NodeKind::Function { procedure, args } = &step.kind else { return None };
     let name = called(procedure);
     match Function::named(name) {
-        Function::Writes if works_on_context(name, args) => Some(For::Writing),
+        Function::Writes if works_on_context(name, args) => Some(writing),
         Function::Computes if works_on_context(name, args) => Some(For::Computing),
         _ => None,
     }

@@ -27,8 +27,7 @@ pub struct Expression {
 #[derive(Debug)]
 pub enum Fails {
     Expression,
-    /// It writes digits that an expression before it may have lost or not, or a list of numbers
-    /// that doubles cannot hold.
+    /// It writes digits that an expression before it may have lost or not.
     Undecided,
 }
 
@@ -47,8 +46,7 @@ impl Expression {
             .unwrap_or_else(|error| panic!("{}: {error}", self.source))
             .evaluate_with(input.as_ref(), &Bindings::new(), &Options::new().now(NOW))
             .map_err(|_| Fails::Expression)?;
-        let result = result.map(|result| marks.reveal(&result));
-        if marks.is_undecided { Err(Fails::Undecided) } else { Ok(result) }
+        Ok(result.map(|result| marks.reveal(&result)))
     }
 }
 
@@ -63,18 +61,17 @@ const MARK: char = '\u{F0000}';
 
 impl Marks<'_> {
     /// The document as the evaluation gets it; `name` is that of the field it is in, and
-    /// `is_double` whether that is computed with, or written as a list or an object.
+    /// `is_double` whether that is computed with.
     fn hide(&mut self, document: &Json, name: &str, is_double: bool) -> Value {
         let uses = self.expression;
         let is_double = is_double
             || uses.computes.contains(name)
-            || uses.writes.contains(name) && matches!(document, Json::Array(_) | Json::Object(_))
-            || name.is_empty() && !(uses.computes.is_empty() && uses.writes.is_empty());
+            || name.is_empty() && !uses.computes.is_empty();
         match document {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(digits) if is_double => double(digits),
-            Json::Number(digits) => self.hide_number(digits, name),
+            Json::Number(digits) => self.hide_number(digits),
             Json::Computed(value) => {
                 self.is_undecided |= uses.writes.contains(name) && value.abs() >= EXACT_INTEGERS;
                 Number::from_f64(*value).unwrap().into()
@@ -92,15 +89,12 @@ impl Marks<'_> {
         }
     }
 
-    fn hide_number(&mut self, digits: &str, name: &str) -> Value {
-        if self.expression.writes.contains(name) && digits.contains('.') {
-            return double(digits);
-        }
+    fn hide_number(&mut self, digits: &str) -> Value {
         self.digits.push(digits.to_owned());
         Value::String(format!("{MARK}{}{MARK}", self.digits.len() - 1))
     }
 
-    fn reveal(&mut self, result: &Value) -> Json {
+    fn reveal(&self, result: &Value) -> Json {
         match result {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
@@ -115,7 +109,7 @@ impl Marks<'_> {
         }
     }
 
-    fn reveal_text(&mut self, text: &str) -> Json {
+    fn reveal_text(&self, text: &str) -> Json {
         let parts: Vec<&str> = text.split(MARK).collect();
         if let ["", mark, ""] = parts[..] {
             return Json::Number(self.digits[mark.parse::<usize>().unwrap()].clone());
@@ -129,14 +123,21 @@ impl Marks<'_> {
                 text += if is_last { part } else { part.strip_suffix('"').unwrap_or(part) };
                 continue;
             }
-            let digits = &self.digits[part.parse::<usize>().unwrap()];
-            let is_listed = parts[at - 1].ends_with('"');
-            let is_double = digits.parse().is_ok_and(|number: i64| number.unsigned_abs() < 1 << 53);
-            self.is_undecided |= is_listed && !is_double;
-            text += digits;
+            text += &written(&self.digits[part.parse::<usize>().unwrap()]);
         }
         Json::String(text)
     }
+}
+
+/// A number in a string: all digits of an integer, 15 of any other.
+fn written(digits: &str) -> String {
+    if !digits.contains('.') {
+        return digits.to_owned();
+    }
+    let double: f64 = digits.parse().unwrap();
+    let rounded =
+        if double.fract() == 0.0 { double } else { format!("{double:.14e}").parse().unwrap() };
+    jlens_core::format_json(&rounded.into(), false)
 }
 
 fn double(digits: &str) -> Value {

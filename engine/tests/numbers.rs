@@ -3,9 +3,11 @@
 
 mod support;
 
+use bumpalo::Bump;
 use erp_engine::error::Code;
+use erp_engine::expr::{CancelToken, Context, FailureKind, Jsonata, Limits};
 use support::cases::{evaluates, identifier, links, quoted, takes, yields};
-use support::{attributes, entry};
+use support::{NOW, attributes, entry, json};
 
 const EXACT: [&str; 8] = [
     "12345678901234567890",
@@ -155,6 +157,25 @@ fn a_number_that_is_copied_and_written_stays_a_number() {
             evaluates(expression, &payload, &expected);
         }
     }
+}
+
+/// What is put into an expression nests it deeper than it may be; that fails as any such expression.
+#[test]
+fn digits_of_an_expression_that_is_nested_as_deeply_as_may_be() {
+    let compiled = |depth: usize| {
+        Jsonata::compile(&format!("{}'' & n{}", "(".repeat(depth), ")".repeat(depth)))
+    };
+    let evaluated = |depth: usize| {
+        let arena = Bump::new();
+        let context = Context::new(&arena, &Limits::default(), NOW, CancelToken::new());
+        let payload = json(r#"{"n": 12345678901234567890}"#, &arena);
+        let result = compiled(depth).unwrap().evaluate(Some(payload), &context);
+        result.map(|tree| context.keep(tree.unwrap()).unwrap().to_string())
+    };
+    let depths: Vec<usize> = (1..5_000).collect();
+    let deepest = depths.partition_point(|depth| compiled(*depth).is_ok());
+    assert_eq!(evaluated(deepest).unwrap_err().kind, FailureKind::Syntax);
+    assert_eq!(evaluated(deepest - 10).unwrap(), "\"12345678901234567890\"");
 }
 
 #[test]

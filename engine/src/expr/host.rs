@@ -52,9 +52,9 @@ pub(super) fn bindings() -> &'static Bindings {
     &BINDINGS
 }
 
-/// Begins an evaluation: there are no tokens yet.
+/// Ends an evaluation: there are no tokens, and they take no memory.
 pub(super) fn forget_tokens() {
-    TOKENS.with_borrow_mut(Vec::clear);
+    TOKENS.take();
 }
 
 /// Notes the number that the next token stands for.

@@ -9,6 +9,7 @@ use jlens_core::input::{Sink, Source, Sources};
 use jlens_core::output::{Builder, Member};
 use jlens_core::{Ast, CancelToken, Expression, Node, NodeKind, Options, stack};
 
+use super::failure::{failure, of_syntax};
 use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
 use super::rewrite::Rewritten;
 use super::{Context, Failure, FailureKind, Limits, Reads, host, items};
@@ -24,7 +25,7 @@ pub struct Jsonata {
     expression: Expression,
     evaluated: Rc<Evaluated>,
     /// What is evaluated where digits would be lost that are written into strings.
-    with_digits: Rc<OnceCell<Evaluated>>,
+    with_digits: Rc<OnceCell<Result<Evaluated, Failure>>>,
 }
 
 /// An expression as it is evaluated, and what it does with numbers.
@@ -48,15 +49,10 @@ impl Jsonata {
             let limit = Some("max_length");
             return Err(Failure { limit, ..Failure::new(FailureKind::Syntax, message) });
         }
-        let expression = Expression::compile(source).map_err(|error| Failure {
-            kind: FailureKind::Syntax,
-            code: Some(error.code().to_owned()),
-            message: lower_case(error.message()),
-            position: error.position(),
-            limit: None,
-        })?;
+        let expression = Expression::compile(source)
+            .map_err(|error| Failure { position: error.position(), ..of_syntax(&error) })?;
         let evaluated = Rc::new(Evaluated {
-            text: Rewritten::of(&expression),
+            text: Rewritten::of(&expression).map_err(|error| of_syntax(&error))?,
             numbers: Rc::new(NumberUse::of(&expression.ast().root)),
         });
         Ok(Jsonata { expression, evaluated, with_digits: Rc::default() })
@@ -84,18 +80,22 @@ impl Jsonata {
         }
         let left = context.limits.timeout.saturating_sub(begun.elapsed());
         let options = context.options.clone().timeout(left);
-        match self.with_digits().run(input, context, &options) {
+        match self.with_digits()?.run(input, context, &options) {
             Ok(result) => Ok(result),
             Err(Stop::Failed(failure)) => Err(failure),
             Err(Stop::LosesDigits) => unreachable!("what it writes is given as tokens"),
         }
     }
 
-    fn with_digits(&self) -> &Evaluated {
-        self.with_digits.get_or_init(|| Evaluated {
-            text: Rewritten::with_digits(&self.expression),
-            numbers: Rc::new(NumberUse::with_digits(&self.expression.ast().root)),
-        })
+    fn with_digits(&self) -> Result<&Evaluated, Failure> {
+        let rewritten = || {
+            Ok(Evaluated {
+                text: Rewritten::with_digits(&self.expression)
+                    .map_err(|error| of_syntax(&error))?,
+                numbers: Rc::new(NumberUse::with_digits(&self.expression.ast().root)),
+            })
+        };
+        self.with_digits.get_or_init(rewritten).as_ref().map_err(Failure::clone)
     }
 
     /// What the expression may read of its input; everything, if it is very long.
@@ -152,14 +152,15 @@ impl Evaluated {
         let room = context.limits.max_result_size;
         let mut writer = Writer { document: &document, context, room, failed: None };
         let evaluate = || {
-            host::forget_tokens();
             let expression = &self.text.expression;
             let bindings = self.text.bindings();
             expression.evaluate_source_to(&root, bindings, options, |out| out.write(&mut writer))
         };
         // What it panics about (a picture of 65,536 decimals) is a failure of the expression.
         let result = catch_unwind(AssertUnwindSafe(evaluate))
-            .map_err(|_| Failure::new(FailureKind::Evaluation, PANICKED))?;
+            .map_err(|_| Failure::new(FailureKind::Evaluation, PANICKED));
+        host::forget_tokens();
+        let result = result?;
         context.check()?;
         if document.loses_digits.get() {
             return Err(Stop::LosesDigits);
@@ -391,10 +392,6 @@ struct Writer<'w, 'a> {
 
 const HOLDS_NUL: &str = "the result holds \\u0000, which jsonb cannot store";
 const TOO_LARGE: &str = "the result would exceed the size limit of a result";
-/// What the engine says of a function of ours that is given too much.
-const ARGUMENTS: &str = "The arguments of a host function";
-const ARGUMENTS_TOO_LARGE: &str = "what $distinct compares, or a string repeats, would exceed the \
-                                   size limit of a result";
 const PANICKED: &str = "the expression engine cannot compute this";
 
 impl<'a> Writer<'_, 'a> {
@@ -480,82 +477,6 @@ impl<'a> Builder for Writer<'_, 'a> {
         let container = member.of(self.document).then(|| self.document.container(member.index()));
         container.map(|container| self.repeat(container.value))
     }
-}
-
-fn failure(error: &jlens_core::Error, text: &Rewritten) -> Failure {
-    let kind = match error.code() {
-        "D1011" | "D1012" | "D2014" | "D2015" | "D2016" | "U1001" | "U1006" => FailureKind::Limit,
-        "U1003" => FailureKind::Cancelled,
-        _ => FailureKind::Evaluation,
-    };
-    Failure {
-        kind,
-        code: Some(error.code().to_owned()),
-        message: message_without_values(error),
-        position: error.position().map(|position| text.position(position)),
-        limit: exceeded(error),
-    }
-}
-
-/// The limit that an error tells of.
-fn exceeded(error: &jlens_core::Error) -> Option<&'static str> {
-    let told = error.message();
-    match error.code() {
-        "D1012" => Some("timeout"),
-        "U1006" => Some("max_steps"),
-        "D1011" => Some("max_depth"),
-        "U1001" if told.contains("string") => Some("max_string_length"),
-        "U1001" if told.contains("result") || told.contains(ARGUMENTS) => Some("max_result_size"),
-        "U1001" if told.contains("array") || told.contains("sequence") => Some("max_array_length"),
-        _ => None,
-    }
-}
-
-/// The engine's messages begin with a capital, ours do not.
-fn lower_case(message: String) -> String {
-    let mut letters = message.chars();
-    match (letters.next(), letters.clone().next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => message,
-    }
-}
-
-/// The engine's message without the values of the input that it quotes. What `$error` and
-/// `$assert` say is the mapping author's own text and stays.
-fn message_without_values(error: &jlens_core::Error) -> String {
-    let entry = jlens_core::error::catalog().iter().find(|entry| entry.code == error.code());
-    let template = match (entry, error.code()) {
-        (Some(entry), code) if !matches!(code, "U1001" | "U1004" | "D3137" | "D3141") => {
-            entry.template
-        }
-        // The mapping author's own words.
-        (_, "D3137" | "D3141") => return error.message(),
-        (_, "U1001") if error.message().contains(ARGUMENTS) => return ARGUMENTS_TOO_LARGE.into(),
-        _ => return lower_case(error.message()),
-    };
-    let token = error.token().unwrap_or_default();
-    let mut text =
-        template.replace("{{{token}}}", &token).replace("{{token}}", &format!("{token:?}"));
-    for name in ["index", "type", "functionName"] {
-        let shown = match error.detail(name) {
-            Some(serde_json::Value::String(string)) => string.clone(),
-            Some(other) => other.to_string(),
-            None => continue,
-        };
-        text = text.replace(&format!("{{{{{{{name}}}}}}}"), &shown);
-        text = text.replace(&format!("{{{{{name}}}}}"), &shown);
-    }
-    if matches!(error.code(), "D1012" | "U1006")
-        && let Some(limit) = error.value()
-    {
-        text = text.replace("{{value}}", &limit.to_string());
-    }
-    for name in ["value2", "value", "exp"] {
-        text = text.replace(&format!("{{{{{name}}}}}"), "(a value)");
-    }
-    lower_case(text)
 }
 
 /// Calls `f` for a node and all below it. Expressions nest deeper than a stack is.

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use jlens_core::ast::BinaryOp;
-use jlens_core::{Bindings, Expression, Node, NodeKind};
+use jlens_core::{Bindings, Error, Expression, Node, NodeKind};
 
 use super::host::{self, FIRST, WRITTEN};
 use super::jsonata::visit;
@@ -20,14 +20,14 @@ pub(super) struct Rewritten {
 impl Rewritten {
     /// The expression itself, or, where it may call `$distinct`, with a `$distinct` that takes
     /// linear time.
-    pub fn of(written: &Expression) -> Rewritten {
+    pub fn of(written: &Expression) -> Result<Rewritten, Error> {
         let mut text = Text::new(written.source());
         text.replace_distinct(&written.ast().root);
         text.compile(written)
     }
 
     /// As [`Rewritten::of`], and all that it writes into strings is handed to [`WRITTEN`] before.
-    pub fn with_digits(written: &Expression) -> Rewritten {
+    pub fn with_digits(written: &Expression) -> Result<Rewritten, Error> {
         let mut text = Text::new(written.source());
         text.replace_distinct(&written.ast().root);
         visit(&written.ast().root, &mut |node| text.hand_to_written(node));
@@ -119,9 +119,10 @@ impl<'s> Text<'s> {
         }
     }
 
-    fn compile(mut self, written: &Expression) -> Rewritten {
+    /// Fails where only the expression itself is nested so little that it can be compiled.
+    fn compile(mut self, written: &Expression) -> Result<Rewritten, Error> {
         if self.insertions.is_empty() {
-            return Rewritten { expression: written.clone(), insertions: Vec::new() };
+            return Ok(Rewritten { expression: written.clone(), insertions: Vec::new() });
         }
         self.insertions.sort_by_key(|(at, _)| *at);
         let (mut text, mut insertions) = (String::new(), Vec::new());
@@ -136,8 +137,7 @@ impl<'s> Text<'s> {
             insertions.push((position, inserted.len()));
         }
         text.push_str(&self.source[copied..]);
-        let expression = Expression::compile(&text).expect("what was compiled, with calls put in");
-        Rewritten { expression, insertions }
+        Ok(Rewritten { expression: Expression::compile(&text)?, insertions })
     }
 }
 

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use erp_tests::{Database, backend, db_error, wait_until};
 use postgres::Client;
 
-/// How much later than told a call may end, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much later than told a call may end.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often a call is made that ends later: the machine may have had much else to do.
+const TRIES: usize = 20;
 
 /// When a call is told to end: while it is at its work.
 const TIMEOUT: Duration = Duration::from_millis(150);
@@ -87,6 +90,10 @@ const CALLS: &[(&str, &str)] = &[
         "erp_map(expression('[1..1000].$count($distinct([1..9000].{\"a\": $}))'), 'E', '{}')",
     ),
     (
+        "$distinct of large objects, over and over",
+        "erp_map(expression('($s := $pad(\"\", 1600, \"x\"); [1..1000].$count($distinct([1..9000].{\"s\": $s, \"a\": $})))'), 'E', '{}')",
+    ),
+    (
         "$sort, over and over",
         "erp_map(expression('[1..1000].$count($sort([1..9000], function($a, $b) {$a < $b}))'), 'E', '{}')",
     ),
@@ -143,6 +150,18 @@ fn session(database: &Database) -> Client {
     session
 }
 
+/// The least of what `late` tells, which it is asked for until it is little enough.
+fn least(name: &str, mut late: impl FnMut() -> Duration) -> Duration {
+    let mut least = Duration::MAX;
+    for _ in 0..TRIES {
+        least = least.min(late());
+        if least < PATIENCE {
+            return least;
+        }
+    }
+    panic!("{name}: {least:?} late, at best of {TRIES} times");
+}
+
 #[test]
 fn statement_timeout_ends_every_call_soon() {
     let database = Database::new("interrupts_timeout");
@@ -151,19 +170,17 @@ fn statement_timeout_ends_every_call_soon() {
     session.batch_execute(&format!("SET statement_timeout = {}", TIMEOUT.as_millis())).unwrap();
     let mut latest = (Duration::ZERO, "none");
     for (name, call) in CALLS {
-        let start = Instant::now();
-        let ended = session.simple_query(&format!("SELECT count(*) FROM {call}"));
-        let late = start.elapsed().saturating_sub(TIMEOUT);
-        if let Err(error) = ended {
-            let error = db_error(&error);
-            assert_eq!(error.code().code(), "57014", "{name}: {error:?}");
-        } else {
-            assert!(late < PATIENCE, "{name}: done, but after {late:?}");
-            println!("{name}: done in time");
-            continue;
-        }
+        let late = least(name, || {
+            let start = Instant::now();
+            let ended = session.simple_query(&format!("SELECT count(*) FROM {call}"));
+            let late = start.elapsed().saturating_sub(TIMEOUT);
+            if let Err(error) = ended {
+                let error = db_error(&error);
+                assert_eq!(error.code().code(), "57014", "{name}: {error:?}");
+            }
+            late
+        });
         println!("{name}: ended {late:?} late");
-        assert!(late < PATIENCE, "{name} ended {late:?} late");
         latest = latest.max((late, name));
     }
     println!("latest: {latest:?}");
@@ -202,14 +219,14 @@ fn a_cancel_and_a_termination_end_a_call_soon() {
     let names =
         ["an endless loop", "a regular expression", "many entities, applied", "many payloads"];
     for (name, call) in CALLS.iter().filter(|(name, _)| names.contains(name)) {
-        let (took, is_closed) = ended_by(&database, call, "SELECT pg_cancel_backend($1)");
-        println!("{name}: cancelled within {took:?}");
-        assert!(!is_closed, "{name}");
-        assert!(took < PATIENCE, "{name}: {took:?}");
-        let (took, is_closed) = ended_by(&database, call, "SELECT pg_terminate_backend($1)");
-        println!("{name}: terminated within {took:?}");
-        assert!(is_closed, "{name}");
-        assert!(took < PATIENCE, "{name}: {took:?}");
+        for (ends, is_end) in [("pg_cancel_backend", false), ("pg_terminate_backend", true)] {
+            let late = least(name, || {
+                let (late, is_closed) = ended_by(&database, call, &format!("SELECT {ends}($1)"));
+                assert_eq!(is_closed, is_end, "{name}: {ends}");
+                late
+            });
+            println!("{name}: {ends} ends it {late:?} late");
+        }
     }
 }
 

@@ -121,7 +121,23 @@ pub const EXPRESSIONS: &[(&str, &str, &str)] = &[
     ("$sort by what is no order", "$count($sort([1..10000], function($a, $b) {true}))", "ok"),
     ("$sort by what fails", "$sort([1, 'a'])", "MP004"),
     ("$distinct of numbers", "$count($distinct([1..10000]))", "ok"),
-    ("$distinct of objects", "$count($distinct([1..2000].{'a': $}))", "ok"),
+    ("$distinct of objects", "$count($distinct([1..10000].{'a': $}))", "ok"),
+    (
+        "$distinct of large objects",
+        "($s := $pad('', 1500, 'x'); $count($distinct([1..10000].{'s': $s, 'a': $})))",
+        "ok",
+    ),
+    (
+        "$distinct of objects that are too large together",
+        "($s := $pad('', 5000, 'x'); $count($distinct([1..10000].{'s': $s, 'a': $})))",
+        "MP010",
+    ),
+    (
+        "$distinct of what shares parts",
+        "($a := $reduce([1..40], function($x, $i) {[$x, $x]}, 1); $distinct([$a, [$a]]))",
+        "MP010",
+    ),
+    ("$distinct in text", "$eval('$count($distinct([1..10000].{\"a\": $}))')", "ok"),
     ("$shuffle of a range", "$count($shuffle([1..10000]))", "ok"),
     ("$spread of a wide object", "$count($spread($merge([1..3000].{$string($): $})))", "ok"),
     (

@@ -2,7 +2,7 @@
 # As root, missing Debian packages are installed. As a plain user, the command that root must run is printed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test test-engine test-regress test-isolation test-sql soak bench bench-engine bench-engines build install lint fmt clean ready
+.PHONY: help demo psql test test-engine test-regress test-isolation test-sql fuzz soak bench bench-engine bench-engines build install lint fmt clean ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ test-sql: ## integration tests through connections (NAME=filter)
 
 soak: ## the long forms of the tests, for hours; scripts/soak.sh PART… runs some of them
 	@scripts/soak.sh
+
+fuzz: ## look for inputs that break the engine (TIME=60 seconds each, TARGET=…)
+	@scripts/fuzz.sh
 
 bench: ready ## measure (QUICK=1 for a short run, BENCH_ARGS='…')
 	@scripts/bench.sh $(if $(QUICK),--quick) $(BENCH_ARGS)

@@ -8,15 +8,17 @@ set -euo pipefail
 if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
     rustup component add rustfmt clippy
 fi
-# Not a member of the workspace; clippy would build the engines that it compares.
-engines=benches/engines/Cargo.toml
+# Not members of the workspace; clippy would build the engines that are compared, and the fuzzer. What the fuzzer runs
+# is in the engine's tests too.
+others=(benches/engines/Cargo.toml fuzz/Cargo.toml)
 if [ "${1:-}" = --fix ]; then
     cargo fmt --all
-    exec cargo fmt --manifest-path "$engines"
+    for crate in "${others[@]}"; do cargo fmt --manifest-path "$crate"; done
+    exit
 fi
 choose_postgres
 rc=0
 cargo fmt --all --check || rc=$?
-cargo fmt --manifest-path "$engines" --check || rc=$?
+for crate in "${others[@]}"; do cargo fmt --manifest-path "$crate" --check || rc=$?; done
 cargo clippy --workspace --all-targets "${FEATURES[@]}" "${LOCKED[@]}" -- -D warnings || rc=$?
 exit $rc

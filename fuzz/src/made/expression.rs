@@ -194,7 +194,9 @@ impl Maker<'_, '_> {
     fn pattern_body(&mut self) -> String {
         match self.once_in(4) {
             true => self.text(12).replace('/', ""),
-            false => self.pick(&["a", "[a-c]+", "(a|b)*c", "(a+)+$", "\\w{1,50}", "^(.*)x"]).into(),
+            false => {
+                self.pick(&["a", "[a-c]+", "(a|b)*c", "(a+)+$", "[a-c]{1,20}", "^(.*)x"]).into()
+            }
         }
     }
 

@@ -72,6 +72,19 @@ fn of_varlena<'a, 'v>(
     builder.finish(count, element)
 }
 
+/// A `text`, or a `jsonb` in binary form.
+pub fn varlena(arena: &Bump, content: &[u8]) -> Datum {
+    let length = content.len() + 4;
+    let words: &mut [u32] = arena.alloc_slice_fill_copy(length.div_ceil(4), 0);
+    let (_, bytes, _) = unsafe {
+        // SAFETY: words without padding, seen as bytes.
+        words.align_to_mut::<u8>()
+    };
+    bytes[..4].copy_from_slice(&length_word(length));
+    bytes[4..length].copy_from_slice(content);
+    Datum::from(bytes.as_ptr())
+}
+
 /// A `text[]`.
 pub fn of_text<'a, 'v>(arena: &'a Bump, values: impl Iterator<Item = &'v str> + Clone) -> Datum {
     of_varlena(arena, pg_sys::TEXTOID, values.map(str::as_bytes))

@@ -7,6 +7,7 @@ pub mod array;
 pub mod call;
 pub mod default;
 pub mod guard;
+pub mod index;
 pub mod interrupt;
 pub mod lock;
 pub mod memory;

@@ -7,8 +7,9 @@
 use pgrx::pg_sys::{
     AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, Datum, EState, ErrorData, Expr,
     ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource, HeapTuple,
-    LOCKMODE, LOCKTAG, LockAcquireResult, MemoryContext, Node, ObjectType, Oid, Relation,
-    ResourceOwner, SPIPlanPtr, SPITupleTable, Size, Snapshot, TupleDesc, Tuplestorestate, varlena,
+    IndexScanDesc, LOCKMODE, LOCKTAG, List, LockAcquireResult, MemoryContext, Node, ObjectType,
+    Oid, Relation, ResourceOwner, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size,
+    Snapshot, TupleDesc, TupleTableSlot, Tuplestorestate, varlena,
 };
 use std::ffi::{c_char, c_int, c_long};
 
@@ -73,7 +74,60 @@ unsafe extern "C-unwind" {
     pub fn MakePerTupleExprContext(executor: *mut EState) -> *mut ExprContext;
     pub fn MemoryContextReset(context: MemoryContext);
 
+    // Look-ups by an index
+    pub fn try_table_open(relation: Oid, mode: LOCKMODE) -> Relation;
+    pub fn RelationGetIndexList(relation: Relation) -> *mut List;
+    pub fn RelationGetIndexPredicate(index: Relation) -> *mut List;
+    pub fn list_free(list: *mut List);
+    pub fn index_open(index: Oid, mode: LOCKMODE) -> Relation;
+    pub fn index_close(index: Relation, mode: LOCKMODE);
+    pub fn GetActiveSnapshot() -> Snapshot;
+    pub fn table_slot_create(relation: Relation, list: *mut *mut List) -> *mut TupleTableSlot;
+    pub fn ExecDropSingleTupleTableSlot(slot: *mut TupleTableSlot);
+    pub fn slot_getsomeattrs_int(slot: *mut TupleTableSlot, last: c_int);
+    pub fn ScanKeyEntryInitialize(
+        entry: *mut ScanKeyData,
+        flags: c_int,
+        number: i16,
+        strategy: u16,
+        subtype: Oid,
+        collation: Oid,
+        function: Oid,
+        argument: Datum,
+    );
+    #[cfg(not(feature = "pg18"))]
+    pub fn index_beginscan(
+        table: Relation,
+        index: Relation,
+        snapshot: Snapshot,
+        keys: c_int,
+        orders: c_int,
+    ) -> IndexScanDesc;
+    #[cfg(feature = "pg18")]
+    pub fn index_beginscan(
+        table: Relation,
+        index: Relation,
+        snapshot: Snapshot,
+        counters: *mut pgrx::pg_sys::IndexScanInstrumentation,
+        keys: c_int,
+        orders: c_int,
+    ) -> IndexScanDesc;
+    pub fn index_rescan(
+        scan: IndexScanDesc,
+        keys: *mut ScanKeyData,
+        count: c_int,
+        orders: *mut ScanKeyData,
+        order_count: c_int,
+    );
+    pub fn index_getnext_slot(
+        scan: IndexScanDesc,
+        direction: ScanDirection::Type,
+        slot: *mut TupleTableSlot,
+    ) -> bool;
+    pub fn index_endscan(scan: IndexScanDesc);
+
     // SPI
+    pub fn SPI_fnumber(description: TupleDesc, name: *const c_char) -> c_int;
     pub fn SPI_connect() -> c_int;
     pub fn SPI_finish() -> c_int;
     pub fn SPI_prepare_cursor(

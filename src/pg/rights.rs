@@ -25,13 +25,26 @@ pub fn may_update(relation: Oid) -> Result<bool, PgError> {
 ///
 /// To be called inside `attempt`.
 pub unsafe fn has_any(relation: Oid, rights: AclMode) -> bool {
-    let mut is_missing = false;
     // SAFETY: the caller's; asking who the role is cannot raise.
     unsafe {
         let role = pg_sys::GetUserId();
         let (ok, any) = (pg_sys::AclResult::ACLCHECK_OK, pg_sys::AclMaskHow::ACLMASK_ANY);
-        raw::pg_class_aclcheck_ext(relation, role, rights, &raw mut is_missing) == ok
+        has_on_whole(relation, rights)
             || raw::pg_attribute_aclcheck_all(relation, role, rights, any) == ok
+    }
+}
+
+/// Whether the current role has one of `rights` on the relation as a whole.
+///
+/// # Safety
+///
+/// To be called inside `attempt`.
+pub unsafe fn has_on_whole(relation: Oid, rights: AclMode) -> bool {
+    let mut is_missing = false;
+    // SAFETY: the caller's; asking who the role is cannot raise.
+    unsafe {
+        let (role, ok) = (pg_sys::GetUserId(), pg_sys::AclResult::ACLCHECK_OK);
+        raw::pg_class_aclcheck_ext(relation, role, rights, &raw mut is_missing) == ok
     }
 }
 

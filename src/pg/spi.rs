@@ -314,6 +314,16 @@ impl Drop for Rows {
     }
 }
 
+/// A uuid.
+///
+/// # Safety
+///
+/// The datum is a uuid: sixteen bytes.
+pub unsafe fn uuid(datum: Datum) -> Uuid {
+    // SAFETY: the caller's.
+    unsafe { Uuid::from_bytes(*datum.cast_mut_ptr::<[u8; 16]>()) }
+}
+
 /// One row. Columns count from 1.
 #[derive(Clone, Copy)]
 pub struct Row<'r> {
@@ -353,9 +363,8 @@ impl Row<'_> {
     }
 
     pub fn uuid(&self, column: i32) -> Option<Uuid> {
-        // SAFETY: the column is of type uuid: sixteen bytes.
-        self.datum(column)
-            .map(|datum| unsafe { Uuid::from_bytes(*datum.cast_mut_ptr::<[u8; 16]>()) })
+        // SAFETY: the column is of type uuid.
+        self.datum(column).map(|datum| unsafe { uuid(datum) })
     }
 
     pub fn jsonb<'a>(&self, column: i32, arena: &'a Bump) -> Result<Option<Value<'a>>, PgError> {

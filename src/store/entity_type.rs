@@ -1,6 +1,6 @@
 //! Which table a slug is bound to, and by which keys its entities are found.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use bumpalo::Bump;
@@ -13,6 +13,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use super::layout::{Column, Layout};
 use super::statements::Kept;
 use crate::error::Failure;
+use crate::pg::index::Index;
 use crate::pg::spi::{Access, Planning, Statement, in_latest_snapshot, in_system_path};
 use crate::pg::{PgError, attempt, raw};
 
@@ -57,6 +58,8 @@ pub struct KeySet {
     pub hash: u32,
     pub(super) columns: Vec<KeyColumn>,
     pub(super) statements: Kept,
+    /// See [`EntityType::index`].
+    pub(super) index: OnceCell<Option<Index>>,
 }
 
 /// Where a table has an identifier. Names are quoted.
@@ -347,6 +350,7 @@ impl KeySet {
             is_for_upserts: is_unique,
             is_indexed,
             statements: Kept::default(),
+            index: OnceCell::new(),
         }
     }
 

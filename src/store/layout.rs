@@ -342,7 +342,8 @@ impl Column {
     }
 }
 
-fn text_of(id: Uuid, arena: &Bump) -> &str {
+/// The id as text.
+pub fn text_of(id: Uuid, arena: &Bump) -> &str {
     arena.alloc_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 

@@ -6,7 +6,8 @@
 //! - [`request`]: entity updates with their tables and keys, checked;
 //! - [`check`]: what the types have against a mapping, and [`columns`]: against an attribute;
 //! - [`cast`]: values as the columns of registered tables have them;
-//! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement;
+//! - [`resolve`]: finding the entities asked for, all keys of a key set in one statement, or
+//!   [`by_index`] without one;
 //! - [`working_set`] of [`entity`]s: those found and those made, by their keys;
 //! - [`decide`]: what the events of a chunk do to them, in memory;
 //! - [`links`]: what its links to others come to;
@@ -21,6 +22,7 @@
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
 pub mod apply;
+mod by_index;
 mod cast;
 pub mod check;
 pub mod columns;

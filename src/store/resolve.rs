@@ -1,13 +1,14 @@
 //! Finding the entities that a chunk of events asks for: all keys of a key set in one
 //! statement, everything in one snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bumpalo::Bump;
 use erp_engine::jsonb::Value;
 use hashbrown::HashSet;
 
 use super::Key;
+use super::by_index::find_by_index;
 use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::guard::Unguarded;
@@ -51,9 +52,9 @@ impl Seen<'_> {
 pub struct Row<'a> {
     pub key: Key<'a>,
     pub id: &'a str,
-    stub: bool,
+    pub(super) stub: bool,
     pub is_deleted: bool,
-    attributes: Option<Value<'a>>,
+    pub(super) attributes: Option<Value<'a>>,
 }
 
 impl Row<'_> {
@@ -183,26 +184,35 @@ pub fn check_linked<'a>(
     Ok(())
 }
 
-/// Keys by type and key set.
-type Keys<'a> = BTreeMap<(usize, usize), BTreeSet<Key<'a>>>;
+/// Keys by type and key set, in byte order, each once.
+type Keys<'a> = BTreeMap<(usize, usize), Vec<Key<'a>>>;
+
+/// Puts keys in order that were added in any, which is cheaper than to keep them so.
+fn sorted(mut keys: Keys<'_>) -> Keys<'_> {
+    for keys in keys.values_mut() {
+        keys.sort_unstable();
+        keys.dedup();
+    }
+    keys
+}
 
 /// Keys of entities that may change, or that a prune reads the relations of.
 fn upserted<'a>(requests: &[&Request<'a>]) -> Keys<'a> {
     let mut keys = Keys::new();
     for request in requests {
         for update in &request.updates {
-            keys.entry((update.ty, update.set)).or_default().insert(update.key);
+            keys.entry((update.ty, update.set)).or_default().push(update.key);
             for link in update.ref_targets() {
-                keys.entry((link.ty, link.set)).or_default().insert(link.key);
+                keys.entry((link.ty, link.set)).or_default().push(link.key);
             }
         }
         for prune in &request.prunes {
             if let ScopeRequest::Related { anchor: (ty, set, key) } = prune.scope {
-                keys.entry((ty, set)).or_default().insert(key);
+                keys.entry((ty, set)).or_default().push(key);
             }
         }
     }
-    keys
+    sorted(keys)
 }
 
 /// Keys of entities that are linked to, and not `upserted`.
@@ -211,11 +221,11 @@ fn linked<'a>(requests: &[&Request<'a>], upserted: &Keys<'a>) -> Keys<'a> {
     let updates = requests.iter().flat_map(|request| &request.updates);
     for link in updates.flat_map(|update| update.targets.iter().flatten()) {
         let of = (link.ty, link.set);
-        if upserted.get(&of).is_none_or(|known| !known.contains(link.key)) {
-            keys.entry(of).or_default().insert(link.key);
+        if upserted.get(&of).is_none_or(|known| known.binary_search(&link.key).is_err()) {
+            keys.entry(of).or_default().push(link.key);
         }
     }
-    keys
+    sorted(keys)
 }
 
 /// The keys by which a stub may be known that an update, which found nothing, completes.
@@ -224,11 +234,11 @@ fn completable<'a>(requests: &[&Request<'a>], entities: &WorkingSet<'a>) -> Keys
     for update in requests.iter().flat_map(|request| &request.updates) {
         if !entities.knows((update.ty, update.set, update.key)) {
             for (set, key) in entities.other_keys(update) {
-                keys.entry((update.ty, set)).or_default().insert(key);
+                keys.entry((update.ty, set)).or_default().push(key);
             }
         }
     }
-    keys
+    sorted(keys)
 }
 
 fn add<'a>(
@@ -239,7 +249,6 @@ fn add<'a>(
     arena: &'a Bump,
 ) -> Result<(), Failure> {
     for ((ty, set), keys) in keys {
-        let keys: Vec<Key<'a>> = keys.into_iter().collect();
         let bound = entities.types[ty].clone();
         let rows = match set {
             BY_ID => find_by_id(&bound, &keys, Access::Read, arena)?,
@@ -289,7 +298,13 @@ pub fn find_by_key<'a>(
     access: Access,
     arena: &'a Bump,
 ) -> Result<Vec<Row<'a>>, Failure> {
+    // Prepared in any case: so the role's right to use the schema has been checked.
     let statement = ty.find_by_key(set, find, Count::of(keys.len()))?;
+    if access == Access::Read
+        && let Some(found) = find_by_index(ty, set, find, keys, arena)?
+    {
+        return Ok(found);
+    }
     let columns = ty.key_sets[set].attributes.len();
     let arguments: Vec<_> = (0..columns)
         .map(|column| array::of_text(arena, keys.iter().map(move |key| key[column])))

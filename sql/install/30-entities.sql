@@ -32,16 +32,18 @@ DECLARE
 BEGIN
     -- Core functions alone, so that a dump restores without the extension. Equal numbers are one
     -- key; a list of e-mail addresses or phone numbers is known by the first; what else is no
-    -- scalar identifies nothing.
+    -- scalar identifies nothing. Every statement reads the expression anew: with the list's part
+    -- four times over, not three, an update of one row took an eighth longer.
     RETURN format(
         E'%1$I text COLLATE "C" GENERATED ALWAYS AS (CASE jsonb_typeof(attributes -> %2$L)\n'
-        '        WHEN ''string'' THEN nullif(attributes ->> %2$L, '''')\n'
         '        WHEN ''number'' THEN trim_scale((attributes -> %2$L)::numeric)::text\n'
-        '        WHEN ''boolean'' THEN attributes ->> %2$L\n'
         '        WHEN ''array'' THEN CASE jsonb_typeof(%3$s)\n'
-        '            WHEN ''string'' THEN nullif(%3$s #>> ''{}'', '''')\n'
         '            WHEN ''number'' THEN trim_scale(%3$s::numeric)::text\n'
-        '            WHEN ''boolean'' THEN %3$s #>> ''{}'' END END) STORED',
+        '            WHEN ''array'' THEN NULL\n'
+        '            WHEN ''object'' THEN NULL\n'
+        '            ELSE nullif(%3$s #>> ''{}'', '''') END\n'
+        '        WHEN ''object'' THEN NULL\n'
+        '        ELSE nullif(attributes ->> %2$L, '''') END) STORED',
         name, attribute, first);
 END
 $$;

@@ -180,8 +180,13 @@ impl<'a> Object<'a> {
         let mut start = children.start(low);
         for index in low..high {
             let end = children.end(index, start);
-            if end - start >= key.len() {
-                match order(children.bytes(index, start), key) {
+            if end - start > key.len() {
+                return None;
+            }
+            if end - start == key.len() {
+                let bytes = &children.data[start..end];
+                // Nearly always told by the first byte, without a call.
+                match bytes.first().cmp(&key.first()).then_with(|| bytes.cmp(key)) {
                     Ordering::Less => {}
                     Ordering::Equal => {
                         let at = index + count;
@@ -250,8 +255,8 @@ impl<'a> Children<'a> {
     /// Where the child at `index` starts.
     fn start(self, index: usize) -> usize {
         let mut offset = 0;
-        for before in (0..index).rev() {
-            let entry = self.entry(before);
+        for entry in self.entries[..index].iter().rev() {
+            let entry = u32::from_ne_bytes(*entry);
             offset += (entry & layout::OFFSET) as usize;
             if entry & layout::HAS_OFFSET != 0 {
                 break;

@@ -3,8 +3,10 @@
 use bumpalo::Bump;
 use erp_engine::jsonb::{Tree, Value, encode};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, ReturnSetInfo};
+use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
 
+use super::array::varlena;
 use super::{PgError, attempt, guard, interrupt, memory, raw};
 use crate::error::{Failure, Report};
 use crate::jsonb;
@@ -197,7 +199,7 @@ impl Call {
             attempt(|| raw::InitMaterializedSRF(fcinfo, 0))?;
             (*fcinfo).resultinfo.cast::<ReturnSetInfo>()
         };
-        Ok(Results { call: self, info })
+        Ok(Results { call: self, info, row: RefCell::default() })
     }
 }
 
@@ -205,6 +207,8 @@ impl Call {
 pub struct Results {
     call: Call,
     info: *mut ReturnSetInfo,
+    /// What the row that is being added is made of.
+    row: RefCell<Bump>,
 }
 
 /// A column of a result row.
@@ -220,14 +224,15 @@ impl Results {
     /// Adds a row.
     pub fn put(&self, cells: &[Cell<'_>]) -> Result<(), Failure> {
         interrupt::check()?;
+        let mut arena = self.row.borrow_mut();
         let mut values: smallvec::SmallVec<[Datum; 8]> = smallvec::SmallVec::new();
         let mut nulls: smallvec::SmallVec<[bool; 8]> = smallvec::SmallVec::new();
         for cell in cells {
             nulls.push(matches!(cell, Cell::Null));
             values.push(match cell {
                 Cell::Null => Datum::null(),
-                Cell::Text(text) => jsonb::datum(text.as_bytes())?,
-                Cell::Tree(tree) => jsonb::datum(&encode(tree)?)?,
+                Cell::Text(text) => varlena(&arena, text.as_bytes()),
+                Cell::Tree(tree) => varlena(&arena, &encode(tree)?),
                 Cell::Datum(datum) => *datum,
             });
         }
@@ -237,12 +242,8 @@ impl Results {
             attempt(|| {
                 raw::tuplestore_putvalues((*info).setResult, (*info).setDesc, row, is_null);
             })?;
-            for (cell, value) in cells.iter().zip(&values) {
-                if matches!(cell, Cell::Text(_) | Cell::Tree(_)) {
-                    pg_sys::pfree(value.cast_mut_ptr());
-                }
-            }
         }
+        arena.reset();
         Ok(())
     }
 

@@ -214,7 +214,12 @@ impl Sql {
     }
 
     /// The attribute whose value `source` (`jsonataExpression` or `field`) takes from `payload`.
-    fn map(&mut self, source: &str, text: &str, payload: &str) -> Result<Option<Value>, DbError> {
+    fn map(
+        &mut self,
+        source: &str,
+        text: &str,
+        payload: &str,
+    ) -> Result<Option<Value>, Box<DbError>> {
         let mapping = json!({"entities": [{"entity_schema": "c", "unique_ids": ["id"], "fields": [
             {"attribute": "id", "constant": 1}, {"attribute": "v", source: text}]}]});
         // A payload that is a string is JSON text.
@@ -225,7 +230,7 @@ impl Sql {
         let query = "SELECT (attributes -> 'v')::text
                      FROM erp_map($1::text::jsonb, 'E', $2::text::jsonb)";
         let row = self.session.query_one(query, &[&mapping.to_string(), &payload]);
-        let row = row.map_err(|error| db_error(&error).clone())?;
+        let row = row.map_err(|error| Box::new(db_error(&error).clone()))?;
         let value: Option<&str> = row.get(0);
         Ok(value.map(|text| serde_json::from_str(text).unwrap()))
     }

@@ -152,7 +152,7 @@ fn first(value: &Json) -> Option<Json> {
     let mut seen = HashSet::new();
     let (mut firsts, mut size) = (Map::new(), 0);
     for (i, item) in items.iter().enumerate() {
-        let mut key = String::new();
+        let mut key = Vec::new();
         write_key(item, &mut key);
         size += key.len();
         if seen.insert(key) {
@@ -164,26 +164,38 @@ fn first(value: &Json) -> Option<Json> {
     (takes_long && firsts.len() > 1).then_some(Json::Object(firsts))
 }
 
-/// A text that two values share if they are equal: the order of members does not matter.
-fn write_key(value: &Json, key: &mut String) {
+/// Bytes that two values share if they are equal, and only then: the order of members does not
+/// matter. Each value tells its kind and its length first.
+fn write_key(value: &Json, key: &mut Vec<u8>) {
     stack::grow(|| match value {
+        Json::Null => key.push(b'n'),
+        Json::Bool(true) => key.push(b't'),
+        Json::Bool(false) => key.push(b'f'),
+        Json::Number(number) => {
+            // 0 for -0 as well.
+            let double = number.as_f64().unwrap_or(0.0) + 0.0;
+            key.push(b'd');
+            key.extend(double.to_bits().to_le_bytes());
+        }
+        Json::String(text) => write_text(b's', text, key),
         Json::Array(items) => {
-            key.push('[');
-            for item in items {
-                write_key(item, key);
-                key.push(',');
-            }
-            key.push(']');
+            key.push(b'[');
+            key.extend(items.len().to_le_bytes());
+            items.iter().for_each(|item| write_key(item, key));
         }
         Json::Object(members) => {
-            let sorted: BTreeMap<_, _> = members.iter().collect();
-            key.push('{');
-            for (name, value) in sorted {
-                key.push_str(&format_json(&Json::from(&**name), false));
+            key.push(b'{');
+            key.extend(members.len().to_le_bytes());
+            for (name, value) in members.iter().collect::<BTreeMap<_, _>>() {
+                write_text(b'k', name, key);
                 write_key(value, key);
             }
-            key.push('}');
         }
-        scalar => key.push_str(&format_json(scalar, false)),
     });
+}
+
+fn write_text(kind: u8, text: &str, key: &mut Vec<u8>) {
+    key.push(kind);
+    key.extend(text.len().to_le_bytes());
+    key.extend(text.as_bytes());
 }

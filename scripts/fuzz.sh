@@ -27,11 +27,14 @@ fuzz() {
 }
 
 run() {
-    local target=$1 log=$logs/$1.log rc=0
-    mkdir -p "$found/$target" "$artifacts/$target" "fuzz/findings/$target"
-    (fuzz run "$target" "$found/$target" "fuzz/corpus/$target" "fuzz/findings/$target" -- -dict=fuzz/mapping.dict \
-        -max_total_time="$TIME" -print_final_stats=1 -artifact_prefix="$artifacts/$target/") >"$log" 2>&1 || rc=$?
-    rmdir --ignore-fail-on-non-empty "fuzz/findings/$target"
+    local target=$1 log rc=0 folder inputs=("$found/$1")
+    log=$logs/$target-$(date +%Y-%m-%d-%H%M%S).log
+    mkdir -p "$found/$target" "$artifacts/$target"
+    for folder in corpus seeds findings; do
+        [ ! -d "fuzz/$folder/$target" ] || inputs+=("fuzz/$folder/$target")
+    done
+    (fuzz run "$target" "${inputs[@]}" -- -dict=fuzz/mapping.dict -max_total_time="$TIME" -print_final_stats=1 \
+        -artifact_prefix="$artifacts/$target/") >"$log" 2>&1 || rc=$?
     awk -v target="$target" '
         /^#[0-9]/ { for (i = 2; i < NF; i++) { if ($i == "cov:") cov = $(i + 1); if ($i == "corp:") corp = $(i + 1) } }
         /^stat::number_of_executed_units:/ { runs = $2 }
@@ -40,7 +43,7 @@ run() {
 }
 
 # cargo fuzz cmin works in one folder, so what was found joins what is kept. Edges alone count, not how often they are
-# taken: it keeps the corpus small. Inputs with a name of their own stay.
+# taken: that keeps the corpus small.
 minimise() {
     cp -n "$found/$1/"* "fuzz/corpus/$1/"
     (fuzz cmin "$1" "fuzz/corpus/$1" -- -use_counters=0) >"$logs/$1-cmin.log" 2>&1

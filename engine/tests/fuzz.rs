@@ -1,5 +1,5 @@
-//! What the fuzzer runs (`fuzz/`, `make fuzz`), on the inputs it kept: its corpora, and all that it
-//! ever found. Needs no fuzzer. A failing test prints the file it was at last.
+//! What the fuzzer runs (`fuzz/`, `make fuzz`), on the inputs it began with, those it kept, and all
+//! that it ever found. Needs no fuzzer. A failing test prints the file it was at last.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,14 +49,14 @@ fn every_target_is_replayed() {
     let known: BTreeSet<String> = fuzz::TARGETS.iter().map(|(name, _)| name.to_string()).collect();
     assert_eq!(names("fuzz_targets"), known);
     assert_eq!(names("corpus"), known);
-    assert!(names("findings").is_subset(&known));
+    assert!(names("seeds").is_subset(&known) && names("findings").is_subset(&known));
 }
 
 fn replay(name: &str) {
     let (_, run) = fuzz::TARGETS.iter().find(|(known, _)| *known == name).expect(name);
-    let corpus = files(&Path::new(FOLDER).join("corpus").join(name));
-    assert!(!corpus.is_empty(), "the corpus of {name} is empty");
-    for file in corpus.iter().chain(&files(&Path::new(FOLDER).join("findings").join(name))) {
+    let inputs = |folder: &str| files(&Path::new(FOLDER).join(folder).join(name));
+    assert!(!inputs("corpus").is_empty(), "the corpus of {name} is empty");
+    for file in ["seeds", "corpus", "findings"].into_iter().flat_map(inputs) {
         println!("{}", file.display());
         run(&fs::read(file).unwrap());
     }

@@ -313,6 +313,20 @@ fn regular_expressions_of_a_path_are_limited() {
     assert!(many < one * 20, "60 items take {many:?}, one takes {one:?}");
 }
 
+/// To find out what a regular expression costs takes as long as to use it.
+#[test]
+fn many_large_regular_expressions_do_not_add_up_when_a_path_is_compiled() {
+    let took = |count: u32| {
+        let patterns = (0..count).map(|i| format!(r"match(@, '\\p{{L}}{{{}}}')", 50 + i));
+        let path = format!("$[?{}]", patterns.collect::<Vec<_>>().join(" || "));
+        let started = Instant::now();
+        assert!(Path::compile(&path).is_ok());
+        started.elapsed()
+    };
+    let (few, many) = (took(3), took(35));
+    assert!(many < few * 4, "35 take {many:?}, 3 take {few:?}");
+}
+
 #[test]
 fn hostile_payloads_do_not_overflow_the_stack() {
     let arena = Bump::new();

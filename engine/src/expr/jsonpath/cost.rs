@@ -28,12 +28,28 @@ pub(super) struct Size {
     pub regex: f64,
 }
 
+/// What the patterns that are looked at cost together, about: to find out takes as long as a visit.
+const MAX_PATTERN_VISITS: f64 = 1_000_000.0;
+
 /// What one visit by the most expensive regular expression of a query costs.
 pub(super) fn regex_visits(query: &JpQuery) -> f64 {
-    patterns(query)
-        .iter()
-        .map(|pattern| pattern.as_deref().map_or(UNKNOWN_REGEX_VISITS, of_pattern))
-        .fold(0.0, f64::max)
+    let mut patterns = patterns(query);
+    patterns.sort_unstable();
+    patterns.dedup();
+    let (mut most, mut looked_at): (f64, f64) = (0.0, 0.0);
+    for pattern in patterns {
+        let Some(pattern) = pattern else {
+            most = most.max(UNKNOWN_REGEX_VISITS);
+            continue;
+        };
+        if looked_at > MAX_PATTERN_VISITS {
+            return LARGE_REGEX_VISITS;
+        }
+        let visits = of_pattern(&pattern);
+        most = most.max(visits);
+        looked_at += visits;
+    }
+    most
 }
 
 fn of_pattern(pattern: &str) -> f64 {

@@ -42,14 +42,14 @@ run() {
     [ $rc = 0 ] || { echo "failed: $target (log: $log)"; sed -n 's/^.*Test unit written to /  input: /p' "$log"; return 1; }
 }
 
-# cargo fuzz cmin works in one folder, so what was found joins what is kept. Edges alone count, not how often they are
-# taken: that keeps the corpus small.
+# cargo fuzz cmin works in one folder, so what was found joins what is kept. What counts is which edges are reached, not
+# how often, by as few and as short inputs as can be: that keeps the corpus small.
 minimise() {
-    cp -n "$found/$1/"* "fuzz/corpus/$1/"
-    (fuzz cmin "$1" "fuzz/corpus/$1" -- -use_counters=0) >"$logs/$1-cmin.log" 2>&1
+    find "$found/$1" -type f -size -301c -exec cp -n -t "fuzz/corpus/$1" {} +
+    (fuzz cmin "$1" "fuzz/corpus/$1" -- -use_counters=0 -set_cover_merge=1) >"$logs/$1-cmin.log" 2>&1
 }
 
-cargo "+$toolchain" --version >/dev/null 2>&1 ||
+RUSTUP_AUTO_INSTALL=0 cargo "+$toolchain" --version >/dev/null 2>&1 ||
     die "fuzzing needs Rust's nightly toolchain; install it with: rustup toolchain install $toolchain"
 scripts/setup.sh g++
 PATH=$ROOT/target/cargo-fuzz/bin:$PATH

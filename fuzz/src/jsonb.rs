@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use erp_engine::jsonb::{Tree, Value, check, encode};
 
-use super::sound::{keep, nesting, parse, parts, read, read_number};
+use super::sound::{is_normal, keep, nesting, parse, parts, read, read_number};
 
 /// Levels that JSON text may nest.
 const MAX_TEXT_NESTING: usize = 120;
@@ -25,8 +25,11 @@ pub fn run(input: &[u8]) {
     };
     numbers().take(MAX_NUMBERS).for_each(read_number);
     if nesting(document) < MAX_TEXT_NESTING && numbers().count() <= MAX_NUMBERS {
-        text_comes_back(document);
         built_anew_is_the_same(document);
+        // Others, with zeros in front for example, need not be JSON when they are shown.
+        if numbers().all(is_normal) {
+            text_comes_back(document);
+        }
     }
 }
 
@@ -47,10 +50,7 @@ fn text_comes_back(document: Value<'_>) {
     match parse(&text, &arena) {
         Some(again) => {
             read(again);
-            let shown = again.to_string();
-            // Only numbers as PostgreSQL never writes them come back otherwise: -0, or digits
-            // behind those that are shown.
-            assert_eq!(shown.replace("-0", "0"), text.replace("-0", "0"));
+            assert_eq!(again.to_string(), text);
         }
         // The server stores none.
         None => assert!(text.contains("\\u0000"), "{text}"),

@@ -72,6 +72,11 @@ fn read_members(part: Value<'_>, length: usize) {
     }
 }
 
+/// Whether PostgreSQL would write the number with the same bytes.
+pub fn is_normal(number: Number<'_>) -> bool {
+    Number::parse(&number.to_text()).is_some_and(|bytes| bytes == number.bytes())
+}
+
 /// Numbers say the same in all their forms.
 pub fn read_number(number: Number<'_>) {
     let (text, canonical, double) = (number.to_text(), number.canonical(), number.to_f64());

@@ -112,7 +112,9 @@ CREATE TABLE erp.history (
     changed_by text COLLATE "C" NOT NULL,
     is_full boolean NOT NULL,
     before jsonb,
-    after jsonb
+    after jsonb,
+    state_before text COLLATE "C",
+    state_after text COLLATE "C"
 );
 CREATE INDEX history_entity ON erp.history (entity_slug, entity_id, id);
 CREATE INDEX history_event ON erp.history (event);
@@ -129,6 +131,8 @@ COMMENT ON COLUMN erp.history.changed_by IS 'the role that applied the event';
 COMMENT ON COLUMN erp.history.is_full IS 'whether before and after are all attributes, not those alone that changed';
 COMMENT ON COLUMN erp.history.before IS 'attributes before; null: the entity was not there';
 COMMENT ON COLUMN erp.history.after IS 'attributes after; null: the entity is gone';
+COMMENT ON COLUMN erp.history.state_before IS 'live, stub or deleted (softly); null: the entity was not there';
+COMMENT ON COLUMN erp.history.state_after IS 'the same after; null: the entity is gone';
 
 -- Lanes
 

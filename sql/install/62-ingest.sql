@@ -364,10 +364,10 @@ BEGIN
             USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_DISABLED', HINT = format('SELECT erp_enable(%L); or erp_enqueue, whose events wait.', use_case);
     END IF;
     parts := erp._events(events);
-    work := erp._work(ARRAY[target.id]);
-    work.is_queued := false;
     ids := erp._receive(target, false, parts.event_names, parts.payloads, parts.deduplication_ids,
                         parts.correlation_ids, parts.group_keys, parts.occurred_at);
+    work := erp._work(ARRAY[target.id]);
+    work.is_queued := false;
     IF 0 < ALL (ids) THEN
         work.events := ids;
         work.event_names := parts.event_names;

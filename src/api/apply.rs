@@ -51,7 +51,7 @@ fn one(call: Call, mapping: &[u8], event_name: &str, payload: Value<'_>) -> Resu
             Cell::Text(action),
             Cell::Tree(&members(identifiers)),
         ]),
-        Applied::Failed { .. } => Ok(()),
+        Applied::Unlinked { .. } | Applied::Failed { .. } => Ok(()),
     })?;
     rows.done()
 }
@@ -91,6 +91,7 @@ pub fn put(rows: &Results, applied: Applied<'_>) -> Result<(), Failure> {
             Cell::Tree(&members(identifiers)),
             Cell::Null,
         ]),
+        Applied::Unlinked { .. } => Ok(()),
         Applied::Failed { event, error } => {
             let arena = Bump::new();
             let error = error.to_tree(&arena);

@@ -11,6 +11,7 @@ use crate::jsonb;
 use crate::pg::Call;
 use crate::pg::call::Cell;
 use crate::pg::spi::{Access, connected};
+use crate::store::entity::State;
 use crate::store::entity_type::{EntityType, Purpose};
 
 /// `erp_find(slug, unique_identifiers)`.
@@ -47,6 +48,26 @@ pub fn find(call: Call) -> Result<Datum, Failure> {
         Ok::<(), Failure>(())
     })?;
     rows.done()
+}
+
+/// `erp._now(slug, entity_id)`: an entity as it is.
+pub fn now(call: Call) -> Result<Datum, Failure> {
+    let arena = Bump::new();
+    let missing = || Failure::Argument { message: "slug and entity_id must not be null".into() };
+    let slug = call.text(0, &arena)?.ok_or_else(missing)?;
+    let id = call.text(1, &arena)?.ok_or_else(missing)?;
+    let results = call.rows()?;
+    connected(|| {
+        let ty = EntityType::get(slug, &[], Purpose::Upserts)?;
+        let ids = ty.layout.ids(&arena, ty.layout.canonical_id(id, &arena).into_iter());
+        for row in ty.find_now()?.execute(&[ids], Access::Read)?.iter() {
+            let cell = |column| row.datum(column).map_or(Cell::Null, Cell::Datum);
+            let state = State::of(row.bool(2), row.bool(3)).name();
+            results.put(&[cell(1), Cell::Text(state), cell(4), cell(5)])?;
+        }
+        Ok::<(), Failure>(())
+    })?;
+    results.done()
 }
 
 /// `erp._identifier(value)`: the text under which an identifier is looked up; null for what

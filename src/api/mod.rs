@@ -58,6 +58,7 @@ sql_functions! {
     pg_finfo_erp_purge_deleted erp_purge_deleted => purge::purge_deleted;
     pg_finfo_erp_identifier erp_identifier => find::identifier;
     pg_finfo_erp_find erp_find => find::find;
+    pg_finfo_erp_now erp_now => find::now;
     pg_finfo_erp_key_sets erp_key_sets => prepare::key_sets;
     pg_finfo_erp_binding_changed erp_binding_changed => prepare::binding_changed;
     pg_finfo_erp_apply erp_apply => apply::payload_form;

@@ -14,6 +14,7 @@ use hashbrown::HashSet;
 use pgrx::pg_sys::Datum;
 
 use super::cast::cast;
+use super::changes::{Unlinked, as_written};
 use super::entity::{Action, Change, Entity, Outcome};
 use super::guard::{Lock, link_locks, link_locks_of_batch};
 use super::recheck::{check_absent, lock_anchors};
@@ -96,6 +97,13 @@ pub enum Applied<'r> {
         identifiers: &'r [(&'r str, Value<'r>)],
         /// Of rows that changed, if it is wanted.
         change: Option<Change<'r>>,
+    },
+    /// Not what the event is about: an entity whose relations named what it purged.
+    Unlinked {
+        event: usize,
+        slug: &'r str,
+        id: &'r str,
+        change: Change<'r>,
     },
     Failed {
         event: usize,
@@ -325,6 +333,10 @@ impl<'a> Chunk<'a> {
                 .map_err(|stop| self.of_event(stop, asked))?;
             }
             check_absent(&requests, &decided.entities, &decided.written, self.arena)?;
+            if self.how.tells_changes {
+                let Decided { entities, outcomes, written } = &mut decided;
+                as_written(entities, outcomes, written, self.arena)?;
+            }
             return Ok(decided);
         }
     }
@@ -358,6 +370,10 @@ impl<'a> Chunk<'a> {
                 Ok(rows) => {
                     for row in rows {
                         found(decided.row(*event, row, &mut overtaken, &mut changed))?;
+                    }
+                    // An event that purges is alone in its chunk.
+                    for Unlinked { slug, id, change } in &decided.written.unlinked {
+                        found(Applied::Unlinked { event: *event, slug, id, change: *change })?;
                     }
                 }
             }

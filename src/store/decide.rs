@@ -42,8 +42,9 @@ impl<'a> WorkingSet<'a> {
         } else if self.tells_changes
             && let Ok(outcomes) = &mut result
         {
-            let changed = outcomes.iter_mut().filter(|outcome| outcome.action != Action::Unchanged);
-            changed.for_each(|outcome| outcome.change = Some(self.change(outcome.entity)));
+            for at in telling(outcomes) {
+                outcomes[at].change = Some(self.change(outcomes[at].entity));
+            }
         }
         result
     }
@@ -299,6 +300,24 @@ impl<'a> WorkingSet<'a> {
         }
         Ok(())
     }
+}
+
+/// The rows that tell what an event did to each entity it changed: of several, the last one that
+/// says more than that it was updated.
+fn telling(outcomes: &[Outcome<'_>]) -> Vec<usize> {
+    let mut by_entity: HashMap<usize, usize> = HashMap::with_capacity(outcomes.len());
+    for (at, outcome) in outcomes.iter().enumerate() {
+        match outcome.action {
+            Action::Unchanged => {}
+            Action::Updated => {
+                by_entity.entry(outcome.entity).or_insert(at);
+            }
+            _ => {
+                by_entity.insert(outcome.entity, at);
+            }
+        }
+    }
+    by_entity.into_values().collect()
 }
 
 /// Adds the rows of what an event links to. What the event is about itself has its row already,

@@ -107,6 +107,12 @@ impl<'a> Entity<'a> {
         self.was_stub && self.is_upserted
     }
 
+    /// What it is now; `None` when it is not there, or nothing but its id was read.
+    pub fn version(&self) -> Option<Version<'a>> {
+        let attributes = self.attributes.filter(|_| !self.is_purged())?;
+        Some(Version { attributes, state: State::of(self.stub, self.is_deleted) })
+    }
+
     /// Whether it is to be purged.
     pub fn is_purged(&self) -> bool {
         matches!(self.removal, Some((Removal::Purge, ..)))
@@ -137,11 +143,44 @@ pub struct Outcome<'a> {
     pub change: Option<Change<'a>>,
 }
 
-/// What an event made of an entity's attributes.
+/// What an event made of an entity.
 #[derive(Clone, Copy)]
 pub struct Change<'a> {
     /// `None`: it was not there.
-    pub before: Option<Object<'a>>,
+    pub before: Option<Version<'a>>,
     /// `None`: it is gone.
-    pub after: Option<Object<'a>>,
+    pub after: Option<Version<'a>>,
+}
+
+/// An entity at a time.
+#[derive(Clone, Copy)]
+pub struct Version<'a> {
+    pub attributes: Object<'a>,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Live,
+    Stub,
+    /// Softly, stubs included.
+    Deleted,
+}
+
+impl State {
+    pub fn of(is_stub: bool, is_deleted: bool) -> State {
+        match (is_deleted, is_stub) {
+            (true, _) => State::Deleted,
+            (false, true) => State::Stub,
+            (false, false) => State::Live,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Live => "live",
+            State::Stub => "stub",
+            State::Deleted => "deleted",
+        }
+    }
 }

@@ -11,6 +11,7 @@ use erp_engine::jsonb::{Object, Tree, Value, encode};
 use pgrx::pg_sys;
 
 use super::apply::Applied;
+use super::entity::{Action, State, Version};
 use crate::error::Failure;
 use crate::pg::array;
 use crate::pg::rights::{as_owner, current_role};
@@ -58,6 +59,8 @@ struct Entry {
     action: &'static str,
     before: Vec<u8>,
     after: Vec<u8>,
+    state_before: Option<State>,
+    state_after: Option<State>,
 }
 
 thread_local! {
@@ -82,21 +85,34 @@ impl History {
 
     /// Takes note of what an event did.
     pub fn add(&self, applied: &Applied<'_>) -> Result<(), Failure> {
-        let Applied::Row { event, slug, id, action, change: Some(change), .. } = applied else {
-            return Ok(());
+        let (event, slug, id, action, change) = match applied {
+            Applied::Row { event, slug, id, action, change: Some(change), .. } => {
+                (*event, *slug, *id, *action, change)
+            }
+            Applied::Unlinked { event, slug, id, change } => {
+                (*event, *slug, *id, Action::Updated.name(), change)
+            }
+            _ => return Ok(()),
         };
-        let of = self.events[*event];
+        let of = self.events[event];
+        let (before, after) = (change.before.map(attributes), change.after.map(attributes));
         let (before, after) = match of.kept {
             Kept::Nothing => return Ok(()),
-            Kept::Full => (whole(change.before)?, whole(change.after)?),
+            Kept::Full => (whole(before)?, whole(after)?),
             // What is gone could not be told from what stays.
-            Kept::Changes if change.after.is_none() => (whole(change.before)?, whole(None)?),
-            Kept::Changes => {
-                (differing(change.before, change.after)?, differing(change.after, change.before)?)
-            }
+            Kept::Changes if after.is_none() => (whole(before)?, whole(None)?),
+            Kept::Changes => (differing(before, after)?, differing(after, before)?),
         };
-        let (slug, id) = ((*slug).to_owned(), (*id).to_owned());
-        self.pending.borrow_mut().push(Entry { of, slug, id, action, before, after });
+        self.pending.borrow_mut().push(Entry {
+            of,
+            slug: slug.to_owned(),
+            id: id.to_owned(),
+            action,
+            before,
+            after,
+            state_before: change.before.map(|version| version.state),
+            state_after: change.after.map(|version| version.state),
+        });
         Ok(())
     }
 
@@ -117,6 +133,8 @@ impl History {
             array::of_bool(&arena, entries.iter().map(|entry| entry.of.kept == Kept::Full)),
             array::of_jsonb(&arena, entries.iter().map(|entry| &*entry.before)),
             array::of_jsonb(&arena, entries.iter().map(|entry| &*entry.after)),
+            array::of_text(&arena, entries.iter().map(|entry| state(entry.state_before))),
+            array::of_text(&arena, entries.iter().map(|entry| state(entry.state_after))),
             crate::jsonb::datum(role.as_bytes())?,
         ];
         as_owner(c"erp", c"history", || {
@@ -134,11 +152,21 @@ fn insert() -> Result<Rc<Statement>, Failure> {
     }
     let (text, i64s) = (pg_sys::TEXTARRAYOID, pg_sys::INT8ARRAYOID);
     let (bools, jsonbs) = (pg_sys::BOOLARRAYOID, pg_sys::JSONBARRAYOID);
-    let types = [text, text, text, i64s, i64s, bools, jsonbs, jsonbs, pg_sys::TEXTOID];
+    let name = pg_sys::TEXTOID;
+    let types = [text, text, text, i64s, i64s, bools, jsonbs, jsonbs, text, text, name];
     let source = include_str!("../../sql/queries/insert_history.sql");
     let statement = Statement::prepare(source, &types, &[], Planning::Free)?;
     INSERT.set(Some(statement.clone()));
     Ok(statement)
+}
+
+fn attributes(version: Version<'_>) -> Object<'_> {
+    version.attributes
+}
+
+/// '' stands for what is not there.
+fn state(state: Option<State>) -> &'static str {
+    state.map_or("", State::name)
 }
 
 /// JSON null stands for what is not there.

@@ -17,18 +17,19 @@
 //! - [`deletions`]: entities deleted and purged by their keys, and [`remove`]: those that an event
 //!   purges and prunes;
 //! - [`purge`]: the recycle bin;
-//! - [`history`]: what events changed, kept;
+//! - [`changes`]: what events changed, as the tables have it, and [`history`]: kept;
 //! - [`simulate`]: what an event would do;
 //! - [`apply`]: a call as a whole: chunks, retries, events set aside.
 
 pub mod apply;
 mod by_index;
 mod cast;
+mod changes;
 pub mod check;
 pub mod columns;
 mod decide;
 mod deletions;
-mod entity;
+pub mod entity;
 pub mod entity_type;
 mod guard;
 pub mod history;

@@ -51,6 +51,6 @@ fn batch(ty: &EntityType, before: Datum, most: usize, now: Datum) -> Result<usiz
     let ids: Vec<&str> =
         ty.layout.ids_in(&deleted.execute(&[before, most], Access::Write)?, &arena)?;
     let purged = purge_by_id(ty, &ids, &arena)?;
-    unlink(ty, &purged, now, &arena)?;
+    unlink(ty, &purged, now, None, &arena)?;
     Ok(purged.len())
 }

@@ -6,11 +6,12 @@ use erp_engine::error::{Code, Error};
 use erp_engine::jsonb::{Object, Tree, Value, encode};
 use erp_engine::mapping::Mode;
 use erp_engine::merge::{relation_items, relation_ref_items};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use pgrx::pg_sys::Datum;
 
 use super::apply::Stop;
-use super::entity::{Action, Change, Outcome, Removal};
+use super::changes::{Unlinked, versions};
+use super::entity::{Action, Change, Outcome, Removal, State, Version};
 use super::entity_type::{EntityType, slugs};
 use super::layout::IdKind;
 use super::request::{PruneRequest, Request, ScopeRequest};
@@ -26,6 +27,7 @@ pub struct InScope<'a> {
     pub id: &'a str,
     pub removal: Removal,
     attributes: Option<Value<'a>>,
+    state: State,
     /// The attributes that identify it for the entry.
     unique_ids: &'a [String],
 }
@@ -72,7 +74,8 @@ pub fn remove<'a>(
         purged.push((ty, gone));
     }
     for (ty, ids) in purged {
-        unlink(&entities.types[ty], &ids, now, arena)?;
+        let told = entities.tells_changes.then_some(&mut written.unlinked);
+        unlink(&entities.types[ty], &ids, now, told, arena)?;
     }
     for entity in pruned {
         let is_removed = removed.contains(&(entity.ty, entity.id));
@@ -217,7 +220,8 @@ fn one_scope<'a>(
             continue;
         }
         let unique_ids = &prune.entity.unique_ids;
-        found.push(InScope { ty: prune.ty, id, removal, attributes, unique_ids });
+        let state = State::of(row.bool(3), row.bool(4));
+        found.push(InScope { ty: prune.ty, id, removal, attributes, state, unique_ids });
     }
     Ok(found)
 }
@@ -269,8 +273,9 @@ impl<'a> InScope<'a> {
             .filter_map(|name| Some((name.as_str(), attributes?.get(name)?)))
             .collect();
         let entity = entities.add_removed(self.ty, self.id, attributes, self.removal);
-        let after = attributes.filter(|_| self.removal == Removal::Delete);
-        let change = Some(Change { before: attributes, after });
+        let version = |state| attributes.map(|attributes| Version { attributes, state });
+        let after = version(State::Deleted).filter(|_| self.removal == Removal::Delete);
+        let change = Some(Change { before: version(self.state), after });
         Outcome { entity, action: self.removal.action(), identifiers, change }
     }
 }
@@ -320,8 +325,14 @@ pub fn purge_by_id<'a>(
 }
 
 /// Takes the items that name entities of `target` with these ids out of all relations in jsonb. What a
-/// foreign key does about it is its own.
-pub fn unlink(target: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Result<(), Failure> {
+/// foreign key does about it is its own. `told` is told what that changes.
+pub fn unlink<'a>(
+    target: &EntityType,
+    ids: &[&str],
+    now: Datum,
+    mut told: Option<&mut Vec<Unlinked<'a>>>,
+    arena: &'a Bump,
+) -> Result<(), Failure> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -344,10 +355,38 @@ pub fn unlink(target: &EntityType, ids: &[&str], now: Datum, arena: &Bump) -> Re
                 references,
                 now,
             ];
+            let before = told.is_some().then(|| locked(&ty, &found, arena)).transpose()?;
             ty.unlink()?.execute(&arguments, Access::Write)?;
+            if let (Some(told), Some(before)) = (&mut told, before) {
+                told.extend(unlinked(&ty, slug, &found, before, arena)?);
+            }
         }
     }
     Ok(())
+}
+
+/// The entities with these ids as they are, locked.
+fn locked<'a>(
+    ty: &EntityType,
+    ids: &[&'a str],
+    arena: &'a Bump,
+) -> Result<HashMap<&'a str, Version<'a>>, Failure> {
+    let argument = ty.layout.ids(arena, ids.iter().copied());
+    ty.lock_by_id()?.execute(&[argument], Access::Write)?;
+    versions(ty, ids, arena)
+}
+
+/// What became of entities that were so before.
+fn unlinked<'a>(
+    ty: &EntityType,
+    slug: &'a str,
+    ids: &[&'a str],
+    before: HashMap<&'a str, Version<'a>>,
+    arena: &'a Bump,
+) -> Result<Vec<Unlinked<'a>>, Failure> {
+    let after = versions(ty, ids, arena)?;
+    let change = |id| Some(Change { before: Some(*before.get(id)?), after: Some(*after.get(id)?) });
+    Ok(ids.iter().filter_map(|id| Some(Unlinked { slug, id, change: change(*id)? })).collect())
 }
 
 /// In a transaction that keeps one snapshot, another entity of `ty` may link to what is purged.

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 
 use super::Key;
 use super::by_index::find_by_index;
-use super::entity::Entity;
+use super::entity::{Entity, State, Version};
 use super::entity_type::EntityType;
 use super::guard::Unguarded;
 use super::request::{BY_ID, Request, ScopeRequest, Types};
@@ -57,10 +57,16 @@ pub struct Row<'a> {
     pub(super) attributes: Option<Value<'a>>,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
     /// Whether it is the row of an entity, neither stub nor deleted.
     pub fn is_live(&self) -> bool {
         !self.stub && !self.is_deleted
+    }
+
+    /// The entity as the row has it.
+    pub fn version(&self) -> Option<Version<'a>> {
+        let attributes = self.attributes.and_then(Value::as_object)?;
+        Some(Version { attributes, state: State::of(self.stub, self.is_deleted) })
     }
 
     /// Whether it is the row of an entity with these attributes.

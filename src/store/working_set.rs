@@ -256,16 +256,15 @@ impl<'a> WorkingSet<'a> {
         }
     }
 
-    /// What the event that was begun last made of an entity's attributes.
+    /// What the event that was begun last made of an entity.
     pub fn change(&self, index: usize) -> Change<'a> {
         let before = self.journal.iter().find_map(|undo| match undo {
             Undo::Entity(of, entity) if *of == index => Some(entity),
             _ => None,
         });
-        let attributes = |entity: &Entity<'a>| entity.attributes.filter(|_| !entity.is_purged());
         let entity = &self.entities[index];
         let before = before.map_or(Some(entity).filter(|it| !it.is_new), |before| Some(before));
-        Change { before: before.and_then(attributes), after: attributes(entity) }
+        Change { before: before.and_then(|it| it.version()), after: entity.version() }
     }
 
     /// Undoes what was done since [`WorkingSet::begin_event`] returned `before`.

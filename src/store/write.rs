@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::Key;
 use super::apply::Stop;
+use super::changes::Unlinked;
 use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::guard::Way;
@@ -41,6 +42,8 @@ pub struct Written<'a> {
     /// Entities that were there and stayed as they were: another session had made the change,
     /// or a trigger of the table kept it from being made.
     pub untouched: HashSet<usize>,
+    /// Entities that lost items of their relations, where changes are told.
+    pub unlinked: Vec<Unlinked<'a>>,
 }
 
 impl<'a> Written<'a> {

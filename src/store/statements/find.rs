@@ -27,10 +27,6 @@ impl EntityType {
             }
         });
         let matches: Vec<String> = std::iter::once("true".to_owned()).chain(matches).collect();
-        let time = |column: &Option<String>| match column {
-            Some(name) => format!("t.{name}::pg_catalog.timestamptz"),
-            None => "NULL::pg_catalog.timestamptz".to_owned(),
-        };
         let text = self.fill(
             include_str!("../../../sql/queries/find.sql"),
             &[
@@ -40,10 +36,24 @@ impl EntityType {
                 ("{deleted_at}", time(&self.layout.deleted_at)),
             ],
         );
-        let time = pg_sys::TIMESTAMPTZOID;
-        let columns = [pg_sys::TEXTOID, pg_sys::JSONBOID, time, time, time];
+        let at = pg_sys::TIMESTAMPTZOID;
+        let columns = [pg_sys::TEXTOID, pg_sys::JSONBOID, at, at, at];
         let types = vec![pg_sys::TEXTOID; 2 * attributes.len()];
         Statement::prepare(&text, &types, &columns, Planning::ByIndex)
+    }
+
+    /// `(ids)` → attributes, stub, is deleted, created and updated time of those there are.
+    pub fn find_now(&self) -> Result<Rc<Statement>, PgError> {
+        let (_, ids) = self.layout.id_types();
+        let (is, time_of) = (pg_sys::BOOLOID, pg_sys::TIMESTAMPTZOID);
+        let columns = [pg_sys::JSONBOID, is, is, time_of, time_of];
+        self.kept(Query::FindNow, &[ids], &columns, Planning::ByIndex, || {
+            let times = [
+                ("{created_at}", time(&self.layout.created_at)),
+                ("{updated_at}", time(&self.layout.updated_at)),
+            ];
+            self.fill(include_str!("../../../sql/queries/find_now.sql"), &times)
+        })
     }
 
     /// `(ids)` → id, stub, is deleted, attributes of those there are.
@@ -146,5 +156,13 @@ impl EntityType {
         self.kept(Query::IdTexts, &types, &columns, Planning::Free, || {
             self.fill(include_str!("../../../sql/queries/id_texts.sql"), &[])
         })
+    }
+}
+
+/// The time that a column of the row `t` holds, if there is one.
+fn time(column: &Option<String>) -> String {
+    match column {
+        Some(name) => format!("t.{name}::pg_catalog.timestamptz"),
+        None => "NULL::pg_catalog.timestamptz".to_owned(),
     }
 }

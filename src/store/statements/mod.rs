@@ -22,6 +22,7 @@ pub enum Query {
     /// To the type so named.
     Cast(String),
     FindById,
+    FindNow,
     FindByKey(Find, Count),
     UpdateById(Count),
     UpdateByKey(Count),

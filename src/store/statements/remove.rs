@@ -142,8 +142,8 @@ impl EntityType {
         })
     }
 
-    /// `(candidates, listed, anchor text)` → id, attributes of the candidates that the anchor
-    /// lists or that link to it.
+    /// `(candidates, listed, anchor text)` → id, attributes, whether stub, whether deleted, of the
+    /// candidates that the anchor lists or that link to it.
     pub fn scope_by_link(
         &self,
         anchor: &str,
@@ -153,7 +153,7 @@ impl EntityType {
         let (id, ids) = self.layout.id_types();
         let query = Query::ScopeByLink { anchor: anchor.to_owned(), only_live, lock };
         let types = [ids, ids, pg_sys::TEXTOID];
-        self.kept(query, &types, &[id, pg_sys::JSONBOID], Planning::ByIndex, || {
+        self.kept(query, &types, &in_scope(id), Planning::ByIndex, || {
             let values = [
                 ("{links_to}", self.layout.links_to("$3", Some(anchor))),
                 ("{live}", self.live(only_live)),
@@ -163,7 +163,7 @@ impl EntityType {
         })
     }
 
-    /// `(excepted ids, key text, …)` → id, attributes.
+    /// `(excepted ids, key text, …)` → id, attributes, whether stub, whether deleted.
     pub fn scope_by_key(
         &self,
         set: usize,
@@ -175,7 +175,7 @@ impl EntityType {
         let mut types = vec![pg_sys::TEXTOID; 1 + set.columns.len()];
         types[0] = ids;
         let query = Query::ScopeByKey { only_live, lock };
-        self.kept_with(set, query, &types, &[id, pg_sys::JSONBOID], || {
+        self.kept_with(set, query, &types, &in_scope(id), || {
             let matches =
                 set.columns.iter().zip(2..).map(|(column, n)| column.matches(&format!("${n}")));
             let values = [
@@ -200,6 +200,11 @@ impl EntityType {
         let sets = times.into_iter().flatten().map(|name| format!("{name} = ${now}"));
         sets.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The columns of entities in a scope.
+fn in_scope(id: Oid) -> [Oid; 4] {
+    [id, pg_sys::JSONBOID, pg_sys::BOOLOID, pg_sys::BOOLOID]
 }
 
 fn for_update(lock: bool) -> String {

@@ -299,7 +299,8 @@ BEGIN
                 coalesce(erp_set_use_case.settings, '{}'))
         RETURNING * INTO known;
     ELSE
-        SELECT v.configuration = erp_set_use_case.configuration INTO is_same
+        -- As text: 1.1 and 1.10 are two values.
+        SELECT v.configuration::text = erp_set_use_case.configuration::text INTO is_same
         FROM erp.use_case_version AS v WHERE v.use_case = known.id AND v.version = known.version;
         UPDATE erp.use_case AS u
         SET name = coalesce(erp_set_use_case.name, u.name), type = coalesce(erp_set_use_case.type, u.type),
@@ -385,7 +386,7 @@ AS $$
 DECLARE
     member record;
 BEGIN
-    IF old_value IS NOT DISTINCT FROM new_value THEN
+    IF old_value::text IS NOT DISTINCT FROM new_value::text THEN
         RETURN;
     ELSIF jsonb_typeof(old_value) = 'object' AND jsonb_typeof(new_value) = 'object' THEN
         FOR member IN
@@ -466,7 +467,8 @@ BEGIN
         RAISE EXCEPTION 'the document is none of erp_export_integration' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF EXISTS (SELECT FROM erp.integration AS i WHERE i.slug = parent) THEN
-        PERFORM @extschema@.erp_set_integration(parent, given ->> 'name', given ->> 'description', coalesce(given -> 'settings', '{}'));
+        PERFORM @extschema@.erp_set_integration(parent, given ->> 'name', settings => coalesce(given -> 'settings', '{}'));
+        UPDATE erp.integration AS i SET description = given ->> 'description' WHERE i.slug = parent;
     ELSE
         PERFORM @extschema@.erp_create_integration(parent, given ->> 'name', given ->> 'description', coalesce(given -> 'settings', '{}'));
     END IF;

@@ -2,21 +2,17 @@
 
 CREATE INDEX history_purged ON erp.history (entity_slug) WHERE after IS NULL;
 
--- Reads entities in the caller's search_path, for their policies: names of PostgreSQL's are written out.
-CREATE FUNCTION erp._entity_ids(slug text, identifiers jsonb) RETURNS text[]
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+CREATE FUNCTION erp._purged_ids(slug text, identifiers jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT f.entity_id FROM @extschema@.erp_find(slug, identifiers) AS f
-        UNION
-        SELECT h.entity_id FROM erp.history AS h
-        WHERE h.entity_slug OPERATOR(pg_catalog.=) slug AND h.after IS NULL
-              AND NOT EXISTS (SELECT FROM pg_catalog.jsonb_each(identifiers) AS i
-                              WHERE erp._identifier(h.before OPERATOR(pg_catalog.->) i.key) IS DISTINCT FROM erp._identifier(i.value)));
+        SELECT DISTINCT h.entity_id FROM erp.history AS h
+        WHERE h.entity_slug = slug AND h.after IS NULL
+              AND NOT EXISTS (SELECT FROM jsonb_each(identifiers) AS i WHERE erp._identifier(h.before -> i.key) IS DISTINCT FROM erp._identifier(i.value)));
 END
 $$;
-COMMENT ON FUNCTION erp._entity_ids(text, jsonb) IS 'Private: the entities that have these identifiers, and those that were purged with them';
+COMMENT ON FUNCTION erp._purged_ids(text, jsonb) IS 'Private: the entities that were purged with these identifiers';
 
 CREATE FUNCTION erp._changed(before jsonb, after jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -45,19 +41,25 @@ END
 $$;
 COMMENT ON FUNCTION erp._history(text, text[]) IS 'Private: erp_history, told the entities';
 
+-- Entities are read in the caller's search_path, for their policies: names of PostgreSQL's are written out.
 CREATE FUNCTION @extschema@.erp_history(slug text, entity_id text DEFAULT NULL, unique_identifiers jsonb DEFAULT NULL)
     RETURNS TABLE (changed_at timestamptz, entity text, action text, attributes text[], before jsonb, after jsonb,
                    event_id bigint, event_name text, use_case text, version integer, correlation_id text, changed_by text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $$
 #variable_conflict use_column
+DECLARE
+    ids pg_catalog.text[] := ARRAY[entity_id];
 BEGIN
     IF slug IS NULL OR (entity_id IS NULL) OPERATOR(pg_catalog.=) (unique_identifiers IS NULL) THEN
         RAISE EXCEPTION 'an entity is named by its slug, and by its entity_id or its unique_identifiers' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'SELECT * FROM erp_history(''contact'', unique_identifiers => ''{"customer_number": "C-1"}'');';
     END IF;
-    RETURN QUERY SELECT h.* FROM erp._history(slug, CASE WHEN entity_id IS NULL THEN erp._entity_ids(slug, unique_identifiers)
-                                                         ELSE ARRAY[entity_id] END) AS h;
+    IF entity_id IS NULL THEN
+        ids := ARRAY(SELECT f.entity_id FROM @extschema@.erp_find(slug, unique_identifiers) AS f);
+        ids := pg_catalog.array_cat(ids, erp._purged_ids(slug, unique_identifiers));
+    END IF;
+    RETURN QUERY SELECT h.* FROM erp._history(slug, ids) AS h;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_history(text, text, jsonb) IS
@@ -92,6 +94,7 @@ DECLARE
     next erp.history;
     whole erp.history;
     change erp.history;
+    is_newer boolean;
     is_overtaken boolean;
 BEGIN
     SELECT h.* INTO last FROM erp.history AS h
@@ -102,18 +105,17 @@ BEGIN
     WHERE h.entity_slug = slug AND h.entity_id = _entity_at.entity_id AND h.id <= last.id AND erp._is_whole(h) ORDER BY h.id DESC LIMIT 1;
     changed_at := last.changed_at;
     event_id := last.event;
-    -- Something has changed it since its last change here.
-    is_overtaken := updated_at > last.changed_at
-                    OR NOT erp._is_so(now_attributes, now_state, last.after, last.state_after, last.before, erp._is_whole(last));
+    -- Something has changed it since its last change here, and when is known; or not.
+    is_newer := last.id IS NULL OR updated_at > last.changed_at;
+    is_overtaken := is_newer OR NOT erp._is_so(now_attributes, now_state, last.after, last.state_after, last.before, erp._is_whole(last));
 
-    IF next.id IS NULL AND is_bound AND (last.id IS NULL OR is_overtaken) AND (updated_at <= at OR created_at > at) THEN
-        -- As it is now, or not there yet.
-        IF created_at <= at OR created_at IS NULL THEN
-            attributes := now_attributes;
-            state := now_state;
-        ELSE
-            state := 'absent';
-        END IF;
+    IF created_at > at AND (last.id IS NULL OR last.state_after IS NULL) THEN
+        state := 'absent';
+        RETURN NEXT;
+        RETURN;
+    ELSIF next.id IS NULL AND is_newer AND updated_at <= at THEN
+        attributes := now_attributes;
+        state := now_state;
         RETURN NEXT;
         RETURN;
     ELSIF last.id IS NULL AND next.id IS NULL THEN
@@ -156,16 +158,13 @@ BEGIN
         END LOOP;
         IF last.id IS NOT NULL AND NOT erp._is_so(attributes, state, last.after, last.state_after, last.before, false) THEN
             gap := 'something else than events with history has changed the entity since';
+            attributes := attributes - ARRAY(SELECT jsonb_object_keys(last.before)) || last.after;
+            state := last.state_after;
         END IF;
     END IF;
 
     IF last.id IS NULL AND next.state_before IS NOT NULL THEN
-        IF created_at > at THEN
-            attributes := NULL;
-            state := 'absent';
-        ELSE
-            gap := 'the history of the entity begins later';
-        END IF;
+        gap := 'the history of the entity begins later';
     ELSIF gap IS NULL AND (next.id IS NOT NULL AND NOT erp._is_so(attributes, state, next.before, next.state_before, next.after, next.is_full)
                            OR next.id IS NULL AND is_bound AND is_overtaken) THEN
         gap := 'something else than events with history has changed the entity since';

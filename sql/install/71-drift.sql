@@ -72,7 +72,7 @@ CREATE FUNCTION erp._sample_fields(target erp.use_case, most integer) RETURNS bi
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    every CONSTANT bigint := erp._setting(target, 'drift_sample');
+    every CONSTANT bigint := erp._setting(target, 'drift_sample')::bigint;
     -- Of an event name; a payload may have names that are data.
     most_fields CONSTANT integer := 1000;
     from_block bigint;

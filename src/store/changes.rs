@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bumpalo::Bump;
-use erp_engine::jsonb::Value;
+use erp_engine::jsonb::{Object, Value};
 use erp_engine::map::members;
 use erp_engine::merge::relink;
 use hashbrown::{HashMap, HashSet};
@@ -38,6 +38,7 @@ pub fn as_written<'a>(
     arena: &'a Bump,
 ) -> Result<(), Failure> {
     with_final_ids(entities, outcomes, written)?;
+    let mut given: HashMap<usize, Object<'a>> = HashMap::new();
     let mut last = last_changes(outcomes, written);
     let mut by_type: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for index in last.keys() {
@@ -49,6 +50,12 @@ pub fn as_written<'a>(
         for (index, id) in indexes.into_iter().zip(ids) {
             // What a policy hides is as it was decided.
             if let (Some(change), Some(version)) = (last.get_mut(&index), now.get(id)) {
+                if entities.entities[index].is_new {
+                    let by_table = given_by_table(entities, change, version)?;
+                    if by_table.iter().next().is_some() {
+                        given.insert(index, by_table);
+                    }
+                }
                 change.after = Some(*version);
             }
         }
@@ -57,8 +64,9 @@ pub fn as_written<'a>(
         .keys()
         .map(|at| (&*entities.types[entities.entities[*at].ty].slug, written.id(entities, *at)))
         .collect();
+    drop(last);
     written.unlinked.retain(|unlinked| !told.contains(&(unlinked.slug, unlinked.id)));
-    Ok(())
+    add_given(entities, outcomes, &given)
 }
 
 /// The entities of a type with these ids, as they are now.
@@ -86,6 +94,37 @@ fn last_changes<'o, 'a>(
     }
     last.retain(|_, change| change.after.is_some());
     last
+}
+
+/// The attributes that a new row has without an event's saying: its id, columns that are null or
+/// have a default.
+fn given_by_table<'a>(
+    entities: &WorkingSet<'a>,
+    change: &Change<'a>,
+    now: &Version<'a>,
+) -> Result<Object<'a>, Failure> {
+    let said = |name: &str| change.after.is_some_and(|after| after.attributes.get(name).is_some());
+    let given = now.attributes.iter().filter(|(name, _)| !said(name));
+    Ok(entities.keep(&members(&given.collect::<Vec<_>>()))?)
+}
+
+/// It has had them from the first of its changes on.
+fn add_given<'a>(
+    entities: &WorkingSet<'a>,
+    outcomes: &mut Outcomes<'a>,
+    given: &HashMap<usize, Object<'a>>,
+) -> Result<(), Failure> {
+    for row in outcomes.iter_mut().flatten().flatten() {
+        let Some(given) = given.get(&row.entity) else { continue };
+        let versions = row.change.iter_mut().flat_map(|it| [&mut it.before, &mut it.after]);
+        for version in versions.flatten() {
+            let said = version.attributes;
+            let given = given.iter().filter(|(name, _)| said.get(name).is_none());
+            let all: Vec<_> = said.iter().chain(given).collect();
+            version.attributes = entities.keep(&members(&all))?;
+        }
+    }
+    Ok(())
 }
 
 /// Relations name the entities by the ids they got.

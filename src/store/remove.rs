@@ -384,9 +384,15 @@ fn unlinked<'a>(
     before: HashMap<&'a str, Version<'a>>,
     arena: &'a Bump,
 ) -> Result<Vec<Unlinked<'a>>, Failure> {
-    let after = versions(ty, ids, arena)?;
-    let change = |id| Some(Change { before: Some(*before.get(id)?), after: Some(*after.get(id)?) });
-    Ok(ids.iter().filter_map(|id| Some(Unlinked { slug, id, change: change(*id)? })).collect())
+    let now = versions(ty, ids, arena)?;
+    let unlinked = ids.iter().filter_map(|id| {
+        let (before, after) = (*before.get(id)?, *now.get(id)?);
+        // Ids of different types may be the same.
+        let is_same = Value::Object(before.attributes).same(Value::Object(after.attributes));
+        let change = Change { before: Some(before), after: Some(after) };
+        (!is_same).then_some(Unlinked { slug, id, change })
+    });
+    Ok(unlinked.collect())
 }
 
 /// In a transaction that keeps one snapshot, another entity of `ty` may link to what is purged.

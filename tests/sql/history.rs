@@ -7,6 +7,7 @@ mod entries;
 mod sequence;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use entries::{DELETES, PURGES, UPSERTS};
 use erp_tests::{Database, Random, in_sessions};
@@ -61,22 +62,22 @@ struct Applier {
 
 #[test]
 fn full_history_tells_managed_entities_at_every_time() {
-    sequences("history_full", Tables::Managed, "full", &[PURGES, DELETES, UPSERTS], 40, 1);
+    sequences("history_full", Tables::Managed, "full", &[PURGES, DELETES, UPSERTS], 16, 1);
 }
 
 #[test]
 fn changes_tell_managed_entities_at_every_time() {
-    sequences("history_changes", Tables::Managed, "changes", &[UPSERTS, DELETES, PURGES], 40, 2);
+    sequences("history_changes", Tables::Managed, "changes", &[UPSERTS, DELETES, PURGES], 16, 2);
 }
 
 #[test]
 fn full_history_tells_registered_entities_at_every_time() {
-    sequences("history_reg_full", Tables::Registered, "full", &[PURGES, DELETES, UPSERTS], 30, 3);
+    sequences("history_reg_full", Tables::Registered, "full", &[PURGES, DELETES, UPSERTS], 12, 3);
 }
 
 #[test]
 fn changes_tell_registered_entities_at_every_time() {
-    sequences("history_reg", Tables::Registered, "changes", &[UPSERTS, DELETES, PURGES], 30, 4);
+    sequences("history_reg", Tables::Registered, "changes", &[UPSERTS, DELETES, PURGES], 12, 4);
 }
 
 #[test]
@@ -88,24 +89,22 @@ fn sessions_at_once_leave_an_unbroken_history() {
     }
 }
 
-/// Each sequence is applied in every way. What the history of a batch tells is what the history of its
-/// events does when they are applied one after the other.
+/// Random sequences; one that fails is made smaller for twenty seconds, and shown.
 fn sequences(name: &str, tables: Tables, kept: &str, entries: &[&str], count: u64, seed: u64) {
     let (_database, session) = prepared(name, tables, kept, entries);
     let mut applier = Applier { session };
     for n in 0..count {
-        let mut random = Random::new(seed << 32 | n);
-        let sequence = Sequence::new(&mut random, if n % 2 == 0 { 0 } else { 8 });
-        let payloads = sequence.payloads();
-        let mut told: Vec<Vec<String>> = Vec::new();
-        for way in [Way::Single, Way::Batch, Way::Inbox] {
-            applier.session.batch_execute(FORGET).unwrap();
-            let wrong = applier.check(&payloads, way, &mut random);
-            assert!(wrong.is_empty(), "sequence {n}, {way:?}\n{payloads:#?}\n{wrong:#?}");
-            told.push(applier.told());
+        let seed = seed << 32 | n;
+        let bad = if n % 2 == 0 { 0 } else { 8 };
+        let mut sequence = Sequence::new(&mut Random::new(seed), bad);
+        let Some(mut wrong) = applier.wrong(&sequence, seed) else { continue };
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(20) {
+            let found = sequence.smaller().find_map(|it| Some((applier.wrong(&it, seed)?, it)));
+            let Some((still_wrong, smaller)) = found else { break };
+            (wrong, sequence) = (still_wrong, smaller);
         }
-        assert_eq!(told[0], told[1], "sequence {n}: single, batch\n{payloads:#?}");
-        assert_eq!(told[0], told[2], "sequence {n}: single, inbox\n{payloads:#?}");
+        panic!("sequence {n}: {:#?}\n{wrong}", sequence.payloads());
     }
 }
 
@@ -132,6 +131,26 @@ fn prepared(name: &str, tables: Tables, kept: &str, entries: &[&str]) -> (Databa
 }
 
 impl Applier {
+    /// The sequence is applied in every way. What the history of a batch tells is what the history of
+    /// its events does when they are applied one after the other.
+    fn wrong(&mut self, sequence: &Sequence, seed: u64) -> Option<String> {
+        let payloads = sequence.payloads();
+        let mut random = Random::new(seed);
+        let mut told: Vec<Vec<String>> = Vec::new();
+        for way in [Way::Single, Way::Batch, Way::Inbox] {
+            self.session.batch_execute(FORGET).unwrap();
+            let wrong = self.check(&payloads, way, &mut random);
+            if !wrong.is_empty() {
+                return Some(format!("{way:?}: {wrong:#?}"));
+            }
+            told.push(self.told());
+            if told.last() != told.first() {
+                return Some(format!("single: {:#?}\n{way:?}: {:#?}", told[0], told.last()));
+            }
+        }
+        None
+    }
+
     /// What the history tells otherwise than it was.
     fn check(&mut self, payloads: &[String], way: Way, random: &mut Random) -> Vec<String> {
         let mut were = vec![self.entities()];
@@ -196,8 +215,8 @@ impl Applier {
     fn told(&mut self) -> Vec<String> {
         let query = "
             SELECT h.entity_slug, h.entity_id,
-                   format('%s %s %s %s -> %s %s', h.event - (SELECT min(id) FROM erp.event), h.action, h.state_before, h.before,
-                          h.state_after, h.after)
+                   format('%s %s %s %s -> %s %s', h.event - (SELECT min(id) FROM erp.event), h.action, h.state_before,
+                          h.before - 'no', h.state_after, h.after - 'no')
             FROM erp.history AS h ORDER BY h.id";
         let rows = self.session.query(query, &[]).unwrap();
         let mut names: HashMap<(String, String), String> = HashMap::new();

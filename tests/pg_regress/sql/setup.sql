@@ -95,3 +95,16 @@ BEGIN
     EXECUTE format('DROP SCHEMA %s CASCADE', made_in);
 END
 $$;
+
+-- Forgets integrations, events and what became of them, so that those of the next file are counted
+-- from 1.
+CREATE PROCEDURE forget_integrations()
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    TRUNCATE erp.integration, erp.use_case, erp.use_case_version, erp.event, erp.run, erp.outcome, erp.failure, erp.history,
+             erp.inbox, erp.span, erp.field_seen, erp.field_sample RESTART IDENTITY;
+    UPDATE erp.lane SET mark = 0, next_look_at = NULL;
+    UPDATE erp.inbox_horizon SET safe = 0, next_id = 0, next_xid = '0';
+END
+$$;

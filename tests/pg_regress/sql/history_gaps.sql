@@ -1,0 +1,54 @@
+-- What history that was not always kept says of an entity at a time: what is certain, and what is not.
+CREATE SCHEMA gaps;
+SET search_path = gaps, public;
+SET client_min_messages = error;
+SELECT erp_create_entity('contact', ARRAY['no']);
+\set mapping '{"entities": [{"entity_schema": "contact", "unique_ids": ["no"], "fields": [{"attribute": "no", "field": "no"}, {"attribute": "a", "field": "a"}, {"attribute": "b", "field": "b"}]}]}'
+SELECT erp_create_integration('erp');
+SELECT erp_set_use_case('erp/none', :'mapping'), erp_set_use_case('erp/full', :'mapping', settings => '{"history": "full"}'), erp_set_use_case('erp/changes', :'mapping', settings => '{"history": "changes"}');
+CREATE TABLE moment (n int GENERATED ALWAYS AS IDENTITY, after text, at timestamptz);
+CREATE PROCEDURE ingest(kept text, payload jsonb) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM erp_ingest('erp/' || kept, jsonb_build_object('event_name', 'x', 'payload', payload));
+    COMMIT;
+    INSERT INTO moment (after, at) VALUES (kept || ' ' || payload, clock_timestamp());
+    COMMIT;
+END $$;
+CREATE VIEW was AS SELECT m.n, m.after, e.attributes, e.state, e.event_id, e.gap FROM moment AS m, erp_find('contact') AS f, erp_entity_at('contact', f.entity_id, m.at) AS e ORDER BY m.n;
+INSERT INTO moment (after, at) VALUES ('nothing', clock_timestamp());
+
+-- Never kept: as it is now, since its last change, and not there before it was created.
+CALL ingest('none', '{"no": 1, "a": 1}');
+TABLE was;
+CALL ingest('none', '{"no": 1, "a": 2}');
+TABLE was;
+-- Kept from some time on
+CALL ingest('changes', '{"no": 1, "b": 1}');
+CALL ingest('changes', '{"no": 1, "b": 2}');
+TABLE was;
+-- Not kept for a while: the change of another attribute cannot be told, that of the same one can.
+CALL ingest('none', '{"no": 1, "b": 3}');
+TABLE was;
+CALL ingest('changes', '{"no": 1, "b": 4}');
+TABLE was;
+-- All attributes at one time make the times after it certain.
+CALL ingest('full', '{"no": 1, "a": 5}');
+CALL ingest('changes', '{"no": 1, "b": 6}');
+SELECT * FROM was WHERE n >= 6;
+CALL ingest('none', '{"no": 1, "a": 7}');
+CALL ingest('full', '{"no": 1, "b": 8}');
+SELECT * FROM was WHERE n >= 7;
+-- Changed by other SQL, then purged by it
+UPDATE contact SET attributes = attributes || '{"a": 9}';
+SELECT * FROM was WHERE n >= 10;
+CREATE TABLE gone AS SELECT entity_id FROM erp_find('contact');
+DELETE FROM contact;
+SELECT m.n, m.after, e.attributes, e.state, e.gap FROM moment AS m, gone AS g, erp_entity_at('contact', g.entity_id, m.at) AS e ORDER BY m.n;
+-- The beginning is no longer kept.
+DELETE FROM erp.history WHERE id <= (SELECT id FROM erp.history WHERE is_full ORDER BY id LIMIT 1);
+SELECT m.n, m.after, e.attributes, e.state, e.gap FROM moment AS m, gone AS g, erp_entity_at('contact', g.entity_id, m.at) AS e ORDER BY m.n;
+DELETE FROM erp.history;
+SELECT e.* FROM gone AS g, erp_entity_at('contact', g.entity_id, now()) AS e;
+
+CALL forget_integrations();
+CALL forget('gaps');

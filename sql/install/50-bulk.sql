@@ -187,6 +187,20 @@ $$;
 COMMENT ON PROCEDURE @extschema@.erp_import(jsonb, text, text, integer, text, bigint) IS
 'Applies the payloads that a query yields (its first column: json, jsonb or text that holds JSON), in its order, and commits batch by batch. Progress: NOTICEs, and erp.import_progress for other sessions. on_error: raise (an event that fails ends the import; batches before it stay) or continue (it is kept in erp.import_error). resume: the id of an import that was cancelled or failed; it goes on behind the last batch that was committed, if the query yields the same payloads in the same order. Errors: as erp_apply_batch, 22023, 55000, 55006, and 2D000 in a transaction block.';
 
+CREATE FUNCTION erp._apply_inserted(mapping jsonb, use_case text, event_name text, payloads jsonb[], on_error text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+    IF mapping IS NULL THEN
+        PERFORM @extschema@.erp_ingest_batch(use_case, payloads, on_error);
+    ELSE
+        PERFORM @extschema@.erp_apply_batch(mapping, event_name, payloads, on_error);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION erp._apply_inserted(jsonb, text, text, jsonb[], text) IS
+'Private: applies payloads by a mapping or, where it is null, events by a use case';
+
 CREATE FUNCTION @extschema@.erp_apply_trigger() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
@@ -194,6 +208,8 @@ DECLARE
     inserted pg_catalog.name := (SELECT t.tgnewtable FROM pg_catalog.pg_trigger AS t
                       WHERE t.tgrelid OPERATOR(pg_catalog.=) TG_RELID AND t.tgname OPERATOR(pg_catalog.=) TG_NAME);
     on_error pg_catalog.text := COALESCE(TG_ARGV[3], 'raise');
+    -- A mapping is an object.
+    is_use_case CONSTANT pg_catalog.bool := pg_catalog.left(pg_catalog.ltrim(TG_ARGV[0], E' \t\r\n'), 1) OPERATOR(pg_catalog.<>) '{';
     mapping pg_catalog.jsonb;
     payload pg_catalog.jsonb;
     payloads pg_catalog.jsonb[] := '{}'::pg_catalog.jsonb[];
@@ -201,19 +217,24 @@ BEGIN
     IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' OR TG_LEVEL OPERATOR(pg_catalog.<>) 'STATEMENT' OR inserted IS NULL OR TG_NARGS OPERATOR(pg_catalog.<) 3 THEN
         RAISE EXCEPTION 'erp_apply_trigger is a trigger for inserted rows, a statement at a time'
             USING ERRCODE = 'trigger_protocol_violated',
-                  HINT = 'CREATE TRIGGER … AFTER INSERT ON … REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION erp_apply_trigger(mapping, event name, payload column);';
+                  HINT = 'CREATE TRIGGER … AFTER INSERT ON … REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION erp_apply_trigger(mapping or use case, event name, payload column);';
     END IF;
-    mapping := TG_ARGV[0]::pg_catalog.jsonb;
+    IF NOT is_use_case THEN
+        mapping := TG_ARGV[0]::pg_catalog.jsonb;
+    END IF;
     FOR payload IN EXECUTE pg_catalog.format('SELECT %I FROM %I', TG_ARGV[2], inserted) LOOP
+        IF is_use_case AND payload IS NOT NULL THEN
+            payload := pg_catalog.jsonb_build_object('event_name', TG_ARGV[1], 'payload', payload);
+        END IF;
         payloads := pg_catalog.array_append(payloads, payload);
         IF pg_catalog.cardinality(payloads) OPERATOR(pg_catalog.>=) 10000 THEN
-            PERFORM @extschema@.erp_apply_batch(mapping, TG_ARGV[1], payloads, on_error);
+            PERFORM erp._apply_inserted(mapping, TG_ARGV[0], TG_ARGV[1], payloads, on_error);
             payloads := '{}';
         END IF;
     END LOOP;
-    PERFORM @extschema@.erp_apply_batch(mapping, TG_ARGV[1], payloads, on_error);
+    PERFORM erp._apply_inserted(mapping, TG_ARGV[0], TG_ARGV[1], payloads, on_error);
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_apply_trigger() IS
-'Trigger of a staging table: applies the events of all rows that a statement inserts, set-wise and in their order. For AFTER INSERT … REFERENCING NEW TABLE AS any name, FOR EACH STATEMENT. Arguments: the mapping as JSON text, the event''s name, the column of the payload (json, jsonb or text that holds JSON), and raise (the default: an event that fails fails the statement) or continue (it is left out). Errors: 39P01 for another kind of trigger; as erp_apply_batch.';
+'Trigger of a staging table: applies the events of all rows that a statement inserts, set-wise and in their order. For AFTER INSERT … REFERENCING NEW TABLE AS any name, FOR EACH STATEMENT. Arguments: the mapping as JSON text, or a use case (integration/use-case), the event''s name, the column of the payload (json, jsonb or text that holds JSON), and raise (the default: an event that fails fails the statement), continue (of a mapping: it is left out) or dead_letter (of a use case: it goes to the dead letters). Errors: 39P01 for another kind of trigger; as erp_apply_batch; of a use case as erp_ingest_batch.';

@@ -246,9 +246,9 @@ CREATE TYPE erp._work AS (
     groups bigint[],
     rows tid[],
     is_queued boolean,
-    duplicates bigint[]
+    received bigint[]
 );
-COMMENT ON TYPE erp._work IS 'Private: events that are applied together, in their order. use_cases to dead: an element a use case; mapping_of (its position there) to rows (in the inbox): an element an event; is_queued: whether they are from the inbox; duplicates: events that there is nothing to do about';
+COMMENT ON TYPE erp._work IS 'Private: events that are applied together, in their order. use_cases to dead: an element a use case; mapping_of (its position there) to rows (in the inbox): an element an event; is_queued: whether they are from the inbox; received: the ids of events as they came in; negative: of a duplicate, about which there is nothing to do';
 
 CREATE FUNCTION erp._work(use_cases integer[]) RETURNS erp._work
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -350,48 +350,66 @@ $$;
 COMMENT ON FUNCTION erp._settle(erp._work, bigint, jsonb) IS
 'Private: notes what became of the first events of some work: those before the position at are done, that one failed with error; all are done where at is null. What is left of the work';
 
-CREATE FUNCTION erp._start_ingest(use_case text, events jsonb[]) RETURNS erp._work
+CREATE FUNCTION erp._start_ingest(use_case text, event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
+                                  group_keys text[], occurred_at timestamptz[]) RETURNS erp._work
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     target erp.use_case := erp._open(use_case);
-    parts record;
-    ids bigint[];
+    received bigint[];
     work erp._work;
 BEGIN
     IF NOT target.enabled THEN
         RAISE EXCEPTION 'the use case "%" is disabled', use_case
             USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_DISABLED', HINT = format('SELECT erp_enable(%L); or erp_enqueue, whose events wait.', use_case);
     END IF;
-    parts := erp._events(events);
-    ids := erp._receive(target, false, parts.event_names, parts.payloads, parts.deduplication_ids,
-                        parts.correlation_ids, parts.group_keys, parts.occurred_at);
+    received := erp._receive(target, false, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
     work := erp._work(ARRAY[target.id]);
     work.is_queued := false;
-    IF 0 < ALL (ids) THEN
-        work.events := ids;
-        work.event_names := parts.event_names;
-        work.payloads := parts.payloads;
+    work.received := received;
+    IF 0 < ALL (received) THEN
+        work.events := received;
+        work.event_names := _start_ingest.event_names;
+        work.payloads := _start_ingest.payloads;
     ELSE
-        SELECT coalesce(array_agg(id), '{}'), array_agg(parts.event_names[n]), array_agg(parts.payloads[n])
+        SELECT coalesce(array_agg(id), '{}'), array_agg(_start_ingest.event_names[n]), array_agg(_start_ingest.payloads[n])
         INTO work.events, work.event_names, work.payloads
-        FROM unnest(ids) WITH ORDINALITY AS e(id, n) WHERE id > 0;
-        SELECT array_agg(-id) INTO work.duplicates FROM unnest(ids) AS id WHERE id < 0;
+        FROM unnest(received) WITH ORDINALITY AS e(id, n) WHERE id > 0;
     END IF;
     work.mapping_of := array_fill(1, ARRAY[cardinality(work.events)]);
     work.attempts := array_fill(0, ARRAY[cardinality(work.events)]);
     RETURN work;
 END
 $$;
-COMMENT ON FUNCTION erp._start_ingest(text, jsonb[]) IS 'Private: notes events that are to be applied now; of duplicates their ids. Errors: MP003, MP012, MP013';
+COMMENT ON FUNCTION erp._start_ingest(text, text[], jsonb[], text[], text[], text[], timestamptz[]) IS
+'Private: notes events that are to be applied now. Errors: MP012, MP013';
 
 -- Events are applied in the caller's search_path, for the triggers of entity tables: names of PostgreSQL's
 -- are written out.
+CREATE FUNCTION erp._apply_all(work erp._work, on_error text) RETURNS erp._work
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+DECLARE
+    at pg_catalog.int8;
+    failure pg_catalog.jsonb;
+BEGIN
+    WHILE pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 LOOP
+        at := NULL;
+        SELECT a.event, a.error INTO at, failure
+        FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of, work.events, work.event_names, work.payloads, on_error, false) AS a;
+        work := erp._settle(work, at, failure);
+    END LOOP;
+    RETURN work;
+END
+$$;
+COMMENT ON FUNCTION erp._apply_all(erp._work, text) IS 'Private: applies all events of some work and notes what became of them. on_error: as _apply_events';
+
 CREATE FUNCTION @extschema@.erp_ingest_batch(use_case text, events jsonb[], on_error text DEFAULT 'raise')
     RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
+    parts pg_catalog.record;
     work erp._work;
     applied pg_catalog.record;
     failed pg_catalog.int8;
@@ -400,10 +418,12 @@ BEGIN
     IF on_error IS NULL OR on_error OPERATOR(pg_catalog.<>) ALL (ARRAY['raise', 'dead_letter']) THEN
         RAISE EXCEPTION 'on_error must be ''raise'' or ''dead_letter''' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    work := erp._start_ingest(use_case, events);
-    RETURN QUERY SELECT d.id, NULL::pg_catalog.text, NULL::pg_catalog.text, 'duplicate'::pg_catalog.text, NULL::pg_catalog.jsonb,
+    parts := erp._events(events);
+    work := erp._start_ingest(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
+                              parts.group_keys, parts.occurred_at);
+    RETURN QUERY SELECT OPERATOR(pg_catalog.-) d.id, NULL::pg_catalog.text, NULL::pg_catalog.text, 'duplicate'::pg_catalog.text, NULL::pg_catalog.jsonb,
                         pg_catalog.jsonb_build_object('code', 'DUPLICATE_EVENT', 'message', 'the event repeats a deduplication_id')
-                 FROM pg_catalog.unnest(work.duplicates) AS d(id);
+                 FROM pg_catalog.unnest(work.received) AS d(id) WHERE d.id OPERATOR(pg_catalog.<) 0;
     WHILE pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 LOOP
         failed := NULL;
         FOR applied IN

@@ -124,20 +124,13 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     work erp._work;
-    at pg_catalog.int8;
-    failure pg_catalog.jsonb;
 BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     work := erp._take(batch_size, use_case);
     taken := COALESCE(pg_catalog.cardinality(work.events), 0);
-    WHILE pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 LOOP
-        at := NULL;
-        SELECT a.event, a.error INTO at, failure
-        FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of, work.events, work.event_names, work.payloads, 'stop', false) AS a;
-        work := erp._settle(work, at, failure);
-    END LOOP;
+    work := erp._apply_all(work, 'stop');
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO done FROM pg_catalog.unnest(work.done) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO failed FROM pg_catalog.unnest(work.failed) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO dead FROM pg_catalog.unnest(work.dead) AS n;

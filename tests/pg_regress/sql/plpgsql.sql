@@ -10,8 +10,8 @@ JOIN pg_proc AS p ON p.oid = d.objid
 JOIN pg_language AS l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
 CROSS JOIN LATERAL plpgsql_check_function_tb(
     p.oid, fatal_errors => false, extra_warnings => true, security_warnings => true,
-    relid => CASE p.proname WHEN '_tell_binding_changed' THEN 'erp.entity_type'::regclass WHEN 'erp_apply_trigger' THEN 'plpgsql_staging' ELSE 0 END,
-    newtable => CASE p.proname WHEN 'erp_apply_trigger' THEN 'inserted' END) AS c
+    relid => CASE p.proname WHEN '_tell_binding_changed' THEN 'erp.entity_type'::regclass WHEN 'erp_apply_trigger' THEN 'plpgsql_staging' WHEN '_staging_trigger' THEN 'plpgsql_staging' ELSE 0 END,
+    newtable => CASE WHEN p.proname IN ('erp_apply_trigger', '_staging_trigger') THEN 'inserted' END) AS c
 WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'erp_toolkit');
 SELECT oid::regprocedure AS function, statement, sqlstate, message, level FROM checked
 ORDER BY oid::regprocedure::text COLLATE "C", statement, message;

@@ -33,7 +33,7 @@ COMMENT ON COLUMN erp.event.group_key IS 'events with the same one are applied i
 COMMENT ON COLUMN erp.event.occurred_at IS 'the timestamp that the sender gave';
 COMMENT ON COLUMN erp.event.received_at IS 'when it came in';
 COMMENT ON COLUMN erp.event.received_by IS 'the role that brought it in';
-COMMENT ON COLUMN erp.event.duplicate_of IS 'the event that it repeats: nothing is done about it';
+COMMENT ON COLUMN erp.event.duplicate_of IS 'the event that it repeats: nothing is done about it; 0: that was removed meanwhile';
 
 CREATE TABLE erp.run (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -28,8 +28,9 @@ DECLARE
     is_new boolean[];
     repeated bigint[];
 BEGIN
-    -- Those that were taken are the first of their deduplication_id, here and before.
-    SELECT array_agg(g.id IS NULL OR e.id = ANY (taken) AND g.n = g.first ORDER BY g.n), array_agg(e.id ORDER BY g.n)
+    -- Those that were taken are the first of their deduplication_id, here and before. What others repeat may have been
+    -- removed since: its retention has ended.
+    SELECT array_agg(coalesce(g.id IS NULL OR e.id = ANY (taken) AND g.n = g.first, false) ORDER BY g.n), array_agg(coalesce(e.id, 0) ORDER BY g.n)
     INTO is_new, repeated
     FROM (SELECT d.id, d.n, min(d.n) OVER (PARTITION BY d.id) AS first FROM unnest(deduplication_ids) WITH ORDINALITY AS d(id, n)) AS g
     LEFT JOIN erp.event AS e ON e.integration = target.integration AND e.deduplication_id = g.id AND e.duplicate_of IS NULL;

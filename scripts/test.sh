@@ -121,7 +121,7 @@ server_parts() {
     CLUSTER_LOG=$LOGS/server.log scripts/with-cluster.sh scripts/test.sh --in-cluster "$*"
 }
 
-scripts/setup.sh 'postgresql-*-plpgsql-check'
+scripts/setup.sh 'postgresql-*-plpgsql-check' 'postgresql-*-cron'
 [ $# -gt 0 ] || set -- lint engine regress isolation sql
 mkdir -p "$LOGS"
 : >"$results"

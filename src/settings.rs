@@ -1,5 +1,5 @@
 //! The settings under `erp_toolkit.`: limits of mappings, events and expressions, and of what an
-//! event may remove.
+//! event may remove; how long is kept what has ended.
 
 use std::time::Duration;
 
@@ -23,8 +23,27 @@ static MAX_RESULT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 /// -1: any number.
 static MAX_PRUNE: GucSetting<i32> = GucSetting::<i32>::new(-1);
 
+/// How long rows are kept, in minutes; -1: for ever. `erp_maintain`, in SQL, reads them.
+static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
+static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(180 * DAY);
+static HISTORY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(365 * DAY);
+static RUN_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(365 * DAY);
+static IMPORT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90 * DAY);
+static JOB_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY);
+static DELETED_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
+
+/// In minutes.
+const DAY: i32 = 24 * 60;
+
 /// Declares the settings. Misspelt names under the prefix are refused.
 pub fn define() {
+    define_limits();
+    define_retention();
+    // SAFETY: a C string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"erp_toolkit".as_ptr()) }
+}
+
+fn define_limits() {
     let define = |name, short, long, setting, min, max, flags| {
         GucRegistry::define_int_guc(
             name,
@@ -146,8 +165,52 @@ pub fn define() {
         i32::MAX,
         plain,
     );
-    // SAFETY: a C string.
-    unsafe { pg_sys::MarkGUCPrefixReserved(c"erp_toolkit".as_ptr()) }
+}
+
+fn define_retention() {
+    let define = |name, short, setting| {
+        GucRegistry::define_int_guc(
+            name,
+            short,
+            c"Older rows are removed by erp_maintain. -1 keeps them for ever.",
+            setting,
+            -1,
+            i32::MAX,
+            GucContext::Userset,
+            GucFlags::UNIT_MIN,
+        );
+    };
+    define(
+        c"erp_toolkit.event_retention",
+        c"How long events are kept that are done, skipped or duplicates.",
+        &EVENT_RETENTION,
+    );
+    define(
+        c"erp_toolkit.dead_letter_retention",
+        c"How long dead letters are kept.",
+        &DEAD_LETTER_RETENTION,
+    );
+    define(
+        c"erp_toolkit.history_retention",
+        c"How long the history of entities is kept.",
+        &HISTORY_RETENTION,
+    );
+    define(c"erp_toolkit.run_retention", c"How long runs are kept.", &RUN_RETENTION);
+    define(
+        c"erp_toolkit.import_retention",
+        c"How long imports and their errors are kept.",
+        &IMPORT_RETENTION,
+    );
+    define(
+        c"erp_toolkit.job_retention",
+        c"How long pg_cron's notes of the jobs of erp_schedule are kept.",
+        &JOB_RETENTION,
+    );
+    define(
+        c"erp_toolkit.deleted_retention",
+        c"How long soft-deleted entities are kept before they are purged.",
+        &DELETED_RETENTION,
+    );
 }
 
 /// How many entities one event may purge or prune; `None`: any number.

@@ -126,10 +126,15 @@ pub fn wait_until_blocked(observer: &mut Client, backend: i32) {
 }
 
 /// Waits until `holds`, for ten seconds at most.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    wait_long(what, Duration::from_secs(10), holds);
+}
+
+/// Waits until `holds`, for `limit` at most.
+pub fn wait_long(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain: {what}");
+        assert!(start.elapsed() < limit, "waited in vain: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }

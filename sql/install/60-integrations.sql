@@ -91,7 +91,7 @@ CREATE FUNCTION erp._check_settings(settings jsonb) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known CONSTANT text[] := '{history,on_poison,max_attempts,retry_after,max_retry_after,notify,drift_sample}'::text[];
+    known CONSTANT text[] := '{history,on_poison,max_attempts,retry_after,max_retry_after,notify,drift_sample,amber_after,red_after}'::text[];
     setting record;
     fits boolean;
 BEGIN
@@ -108,6 +108,8 @@ BEGIN
                 WHEN 'max_retry_after' THEN setting.text::interval BETWEEN '1 ms' AND '30 days'
                 WHEN 'notify' THEN jsonb_typeof(setting.value) = 'boolean'
                 WHEN 'drift_sample' THEN setting.text::integer BETWEEN 0 AND 1000000
+                WHEN 'amber_after' THEN setting.text::interval BETWEEN '1 s' AND '1 year'
+                WHEN 'red_after' THEN setting.text::interval BETWEEN '1 s' AND '1 year'
             END;
         EXCEPTION WHEN data_exception THEN
             fits := false;
@@ -119,7 +121,8 @@ BEGIN
             RAISE EXCEPTION 'the value of the setting "%" does not fit', setting.key
                 USING ERRCODE = 'invalid_parameter_value',
                       HINT = 'history: none, changes or full; on_poison: dead_letter or block; max_attempts: 1 to 1000; '
-                             'retry_after: an interval up to a day; max_retry_after: an interval up to 30 days; notify: true or false; drift_sample: 0 to 1000000.';
+                             'retry_after: an interval up to a day; max_retry_after: an interval up to 30 days; notify: true or false; drift_sample: 0 to 1000000; '
+                             'amber_after, red_after: intervals up to a year.';
         END IF;
     END LOOP;
 END
@@ -318,7 +321,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_set_use_case(text, jsonb, text, text, jsonb, text) IS
-'Creates a use case, or changes it: a configuration that differs becomes a new version, which events use from then on. use_case: integration/use-case. configuration: the mapping; of an outbound use case any object. name: for people. type: inbound (the default) or outbound. settings, over those of the integration: history (none, changes, full: what erp_history tells), on_poison (dead_letter, block: what an event does that keeps failing), max_attempts, retry_after, max_retry_after (intervals), notify (whether arrivals are notified), drift_sample (every how many events the fields of one are compared with the mapping; 0: never). comment: why. What is null stays. Returns the version. Errors: 22023, MP001 with every problem, MP012.';
+'Creates a use case, or changes it: a configuration that differs becomes a new version, which events use from then on. use_case: integration/use-case. configuration: the mapping; of an outbound use case any object. name: for people. type: inbound (the default) or outbound. settings, over those of the integration: history (none, changes, full: what erp_history tells), on_poison (dead_letter, block: what an event does that keeps failing), max_attempts, retry_after, max_retry_after (intervals), notify (whether arrivals are notified), drift_sample (every how many events the fields of one are compared with the mapping; 0: never), amber_after, red_after (how long the oldest event may wait before erp.use_case_status shows it; intervals). comment: why. What is null stays. Returns the version. Errors: 22023, MP001 with every problem, MP012.';
 
 CREATE FUNCTION erp._enable(use_case text, enabled boolean) RETURNS integer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

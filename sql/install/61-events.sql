@@ -197,6 +197,6 @@ SELECT pg_catalog.pg_extension_config_dump('erp.inbox', '');
 GRANT SELECT ON erp.event, erp.run, erp.outcome, erp.failure, erp.history, erp.inbox, erp.lane, erp.inbox_horizon
     TO @extowner@ WITH GRANT OPTION;
 GRANT INSERT, DELETE ON erp.event, erp.run, erp.outcome, erp.failure, erp.inbox TO @extowner@ WITH GRANT OPTION;
-GRANT UPDATE ON erp.inbox, erp.lane, erp.inbox_horizon TO @extowner@ WITH GRANT OPTION;
+GRANT UPDATE ON erp.outcome, erp.inbox, erp.lane, erp.inbox_horizon TO @extowner@ WITH GRANT OPTION;
 GRANT DELETE ON erp.history TO @extowner@ WITH GRANT OPTION;
 GRANT USAGE, SELECT ON SEQUENCE erp.event_id_seq, erp.run_id_seq, erp.failure_id_seq TO @extowner@ WITH GRANT OPTION;

@@ -263,8 +263,12 @@ CREATE FUNCTION @extschema@.erp_skip(events bigint[]) RETURNS bigint
 AS $$
 DECLARE
     number bigint;
+    dead bigint;
 BEGIN
     PERFORM erp._lock_lanes(events);
+    UPDATE erp.outcome AS o SET state = 'skipped', run = NULL, ended_at = clock_timestamp()
+    WHERE o.event = ANY (events) AND o.state = 'dead';
+    GET DIAGNOSTICS dead = ROW_COUNT;
     WITH skipped AS (
         DELETE FROM erp.inbox AS i WHERE i.event = ANY (events)
               AND i.lane IN (SELECT erp._lane(erp._group_hash(e.integration, e.group_key)) FROM erp.event AS e WHERE e.id = ANY (events))
@@ -277,11 +281,11 @@ BEGIN
         RETURNING 1
     )
     SELECT count(*) INTO number FROM noted;
-    RETURN number;
+    RETURN dead + number;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_skip(bigint[]) IS
-'Gives events up that wait in the inbox, those that block their group included: nothing is done about them any more, until they are replayed. Returns how many.';
+'Gives events up that wait in the inbox, those that block their group included, and dead letters: nothing is done about them any more, until they are replayed. Returns how many.';
 
 CREATE FUNCTION @extschema@.erp_drop_use_case(use_case text, cascade boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

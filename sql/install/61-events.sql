@@ -44,9 +44,11 @@ CREATE TABLE erp.run (
     done integer NOT NULL,
     failed integer NOT NULL,
     dead integer NOT NULL,
+    ms double precision NOT NULL DEFAULT 0,
     run_by text COLLATE "C" NOT NULL DEFAULT current_user
 );
 CREATE INDEX run_finished_at ON erp.run (use_case, finished_at);
+CREATE INDEX run_finished_at_brin ON erp.run USING brin (finished_at);
 COMMENT ON TABLE erp.run IS 'Events of one use case that were applied together';
 COMMENT ON COLUMN erp.run.id IS 'what outcomes and history refer to';
 COMMENT ON COLUMN erp.run.use_case IS 'the use case';
@@ -56,6 +58,7 @@ COMMENT ON COLUMN erp.run.finished_at IS 'when it ended';
 COMMENT ON COLUMN erp.run.done IS 'events that were applied';
 COMMENT ON COLUMN erp.run.failed IS 'events that failed, those that will be tried again included';
 COMMENT ON COLUMN erp.run.dead IS 'events that went to the dead letters';
+COMMENT ON COLUMN erp.run.ms IS 'milliseconds it took; events of several use cases that were applied together share them by their number';
 COMMENT ON COLUMN erp.run.run_by IS 'the role that ran it';
 
 CREATE TABLE erp.outcome (

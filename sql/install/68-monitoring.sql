@@ -53,18 +53,20 @@ SELECT q.use_case, s.state, s.reason, s.advice, q.enabled,
        success.last_success_at,
        error.failed_at AS last_error_at, error.event AS last_error_event, error.sqlstate AS last_error_sqlstate, error.code AS last_error_code,
        erp._shown_message(error.code, error.sqlstate, error.message) AS last_error_message,
-       minute.done AS done_1m, minute.failed AS failed_1m,
-       hour.done AS done_1h, hour.failed AS failed_1h, round(hour.failed::numeric / nullif(hour.done + hour.failed, 0), 4) AS error_rate_1h,
-       day.done AS done_24h, day.failed AS failed_24h, round(day.failed::numeric / nullif(day.done + day.failed, 0), 4) AS error_rate_24h
+       coalesce(minute.done, 0) AS done_1m, coalesce(minute.failed, 0) AS failed_1m,
+       coalesce(hour.done, 0) AS done_1h, coalesce(hour.failed, 0) AS failed_1h,
+       round(hour.failed::numeric / (hour.done + hour.failed), 4) AS error_rate_1h,
+       coalesce(day.done, 0) AS done_24h, coalesce(day.failed, 0) AS failed_24h,
+       round(day.failed::numeric / (day.done + day.failed), 4) AS error_rate_24h
 FROM erp._use_case_inbox AS q
 LEFT JOIN (SELECT e.use_case, count(*) AS dead_letters
            FROM erp.outcome AS o JOIN erp.event AS e ON e.id = o.event WHERE o.state = 'dead' GROUP BY e.use_case) AS d ON d.use_case = q.id
-LEFT JOIN LATERAL (SELECT coalesce(sum(r.done), 0) AS done, coalesce(sum(r.failed), 0) AS failed FROM erp.run AS r
-                   WHERE r.use_case = q.id AND r.finished_at > statement_timestamp() - interval '1 min') AS minute ON true
-LEFT JOIN LATERAL (SELECT coalesce(sum(r.done), 0) AS done, coalesce(sum(r.failed), 0) AS failed FROM erp.run AS r
-                   WHERE r.use_case = q.id AND r.finished_at > statement_timestamp() - interval '1 h') AS hour ON true
-LEFT JOIN LATERAL (SELECT coalesce(sum(r.done), 0) AS done, coalesce(sum(r.failed), 0) AS failed FROM erp.run AS r
-                   WHERE r.use_case = q.id AND r.finished_at > statement_timestamp() - interval '24 h') AS day ON true
+LEFT JOIN (SELECT r.use_case, sum(r.done) AS done, sum(r.failed) AS failed FROM erp.run AS r
+           WHERE r.finished_at > statement_timestamp() - interval '1 min' GROUP BY r.use_case) AS minute ON minute.use_case = q.id
+LEFT JOIN (SELECT r.use_case, sum(r.done) AS done, sum(r.failed) AS failed FROM erp.run AS r
+           WHERE r.finished_at > statement_timestamp() - interval '1 h' GROUP BY r.use_case) AS hour ON hour.use_case = q.id
+LEFT JOIN (SELECT r.use_case, sum(r.done) AS done, sum(r.failed) AS failed FROM erp.run AS r
+           WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY r.use_case) AS day ON day.use_case = q.id
 LEFT JOIN LATERAL (SELECT r.finished_at AS last_success_at FROM erp.run AS r
                    WHERE r.use_case = q.id AND r.done > 0 ORDER BY r.finished_at DESC LIMIT 1) AS success ON true
 LEFT JOIN LATERAL (SELECT f.* FROM erp.failure AS f
@@ -135,7 +137,7 @@ FROM (SELECT coalesce(sum(u.waiting), 0)::bigint AS waiting, coalesce(sum(u.retr
 CROSS JOIN (SELECT count(DISTINCT a.pid) AS workers, count(*) AS lanes_busy
             FROM erp.lane AS l JOIN pg_catalog.pg_stat_activity AS a ON a.backend_xid = l.xmax) AS w
 CROSS JOIN (SELECT coalesce(sum(r.done), 0)::bigint AS done, coalesce(sum(r.failed), 0)::bigint AS failed
-            FROM erp.use_case AS u JOIN erp.run AS r ON r.use_case = u.id AND r.finished_at > statement_timestamp() - interval '1 min') AS t;
+            FROM erp.run AS r WHERE r.finished_at > statement_timestamp() - interval '1 min') AS t;
 COMMENT ON VIEW erp.queue_status IS 'The inbox as a whole, in one row: what waits, how long, and whether somebody is at work';
 COMMENT ON COLUMN erp.queue_status.waiting IS 'events that have not failed';
 COMMENT ON COLUMN erp.queue_status.retrying IS 'events that failed and will be tried again';
@@ -152,7 +154,7 @@ COMMENT ON COLUMN erp.queue_status.time_left IS 'how long those that wait take a
 -- Events
 
 CREATE VIEW erp.event_status AS
-SELECT e.id AS event, i.slug || '/' || u.slug AS use_case, e.event_name,
+SELECT e.id AS event, i.slug AS integration, i.slug || '/' || u.slug AS use_case, e.event_name,
        CASE WHEN o.event IS NOT NULL THEN o.state
             WHEN e.duplicate_of IS NOT NULL THEN 'duplicate'
             WHEN q.due_at = 'infinity' THEN 'blocked'
@@ -169,13 +171,14 @@ SELECT e.id AS event, i.slug || '/' || u.slug AS use_case, e.event_name,
        CASE WHEN f.code IS NOT NULL THEN f.detail END AS last_error_detail, CASE WHEN f.code IS NOT NULL THEN f.hint END AS last_error_hint
 FROM erp.event AS e
 LEFT JOIN erp.use_case AS u ON u.id = e.use_case
-LEFT JOIN erp.integration AS i ON i.id = u.integration
+LEFT JOIN erp.integration AS i ON i.id = e.integration
 LEFT JOIN erp.outcome AS o ON o.event = e.id
 LEFT JOIN erp.inbox AS q ON q.event = e.id AND q.lane = erp._lane(erp._group_hash(e.integration, e.group_key))
 LEFT JOIN LATERAL (SELECT x.* FROM erp.failure AS x WHERE x.event = e.id ORDER BY x.id DESC LIMIT 1) AS f ON true
 LEFT JOIN erp.run AS r ON r.id = coalesce(o.run, f.run);
-COMMENT ON VIEW erp.event_status IS 'What became of each event, or what it waits for; quick where event, deduplication_id with its integration''s events, or correlation_id is given';
+COMMENT ON VIEW erp.event_status IS 'What became of each event, or what it waits for; quick where event or correlation_id is given, or integration, deduplication_id and duplicate_of IS NULL';
 COMMENT ON COLUMN erp.event_status.event IS 'the event''s id';
+COMMENT ON COLUMN erp.event_status.integration IS 'the integration; null: it was dropped';
 COMMENT ON COLUMN erp.event_status.use_case IS 'integration/use-case; null: it was dropped';
 COMMENT ON COLUMN erp.event_status.event_name IS 'the event''s name';
 COMMENT ON COLUMN erp.event_status.state IS 'waiting; retrying (it failed, and is tried again at due_at); blocked (it failed, and its group waits until somebody retries or skips it); held (its use case is disabled); done; dead (it failed for good); skipped; duplicate (of duplicate_of: nothing was done)';
@@ -291,11 +294,11 @@ CROSS JOIN LATERAL (
     FROM erp.failure AS x
     WHERE x.use_case = u.id AND x.failed_at > statement_timestamp() - interval '24 h'
     GROUP BY x.sqlstate, x.code) AS f
-CROSS JOIN LATERAL (
-    SELECT sum(r.done + r.failed) AS attempts_24h,
+LEFT JOIN (
+    SELECT r.use_case, sum(r.done + r.failed) AS attempts_24h,
            sum(r.done + r.failed) FILTER (WHERE r.finished_at > statement_timestamp() - interval '1 h') AS attempts_1h
     FROM erp.run AS r
-    WHERE r.use_case = u.id AND r.finished_at > statement_timestamp() - interval '24 h') AS t;
+    WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY r.use_case) AS t ON t.use_case = u.id;
 COMMENT ON VIEW erp.error_rates IS 'How many of a use case''s attempts failed in the last hour and in the last 24 hours, by the error''s code';
 COMMENT ON COLUMN erp.error_rates.use_case IS 'integration/use-case';
 COMMENT ON COLUMN erp.error_rates.code IS 'the stable code; of errors that are not erp_toolkit''s, the SQLSTATE';
@@ -306,18 +309,12 @@ COMMENT ON COLUMN erp.error_rates.error_rate_24h IS 'those among all attempts of
 
 -- Times
 
--- Events of several use cases may be applied together: they share the time by their number.
 CREATE VIEW erp.slow_mappings AS
 SELECT i.slug || '/' || u.slug AS use_case, s.version, s.runs, s.events,
-       round(s.ms / s.events, 3) AS ms_per_event, round(s.most, 3) AS most_ms_per_event, s.last_at
-FROM (
-    SELECT t.use_case, t.version, count(*) AS runs, sum(t.events) AS events, sum(t.ms * t.events) AS ms, max(t.ms) AS most, max(t.finished_at) AS last_at
-    FROM (
-        SELECT r.use_case, r.version, r.finished_at, r.done + r.failed AS events,
-               extract(epoch FROM r.finished_at - r.started_at) * 1000 / sum(r.done + r.failed) OVER (PARTITION BY r.started_at) AS ms
-        FROM erp.use_case AS u
-        JOIN erp.run AS r ON r.use_case = u.id AND r.finished_at > statement_timestamp() - interval '24 h') AS t
-    GROUP BY t.use_case, t.version) AS s
+       round((s.ms / s.events)::numeric, 3) AS ms_per_event, round(s.most::numeric, 3) AS most_ms_per_event, s.last_at
+FROM (SELECT r.use_case, r.version, count(*) AS runs, sum(r.done + r.failed) AS events, sum(r.ms) AS ms, max(r.ms / (r.done + r.failed)) AS most,
+             max(r.finished_at) AS last_at
+      FROM erp.run AS r WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY r.use_case, r.version) AS s
 JOIN erp.use_case AS u ON u.id = s.use_case
 JOIN erp.integration AS i ON i.id = u.integration;
 COMMENT ON VIEW erp.slow_mappings IS 'What an event of each use case and version took in the last 24 hours, writing included';
@@ -330,13 +327,14 @@ COMMENT ON COLUMN erp.slow_mappings.most_ms_per_event IS 'milliseconds an event 
 COMMENT ON COLUMN erp.slow_mappings.last_at IS 'when events were applied last';
 
 CREATE VIEW erp.hourly_activity AS
-SELECT i.slug || '/' || u.slug AS use_case, h.hour, coalesce(sum(r.done), 0)::bigint AS done, coalesce(sum(r.failed), 0)::bigint AS failed,
-       coalesce(sum(r.dead), 0)::bigint AS dead
+SELECT i.slug || '/' || u.slug AS use_case, h.hour, coalesce(a.done, 0) AS done, coalesce(a.failed, 0) AS failed, coalesce(a.dead, 0) AS dead
 FROM erp.use_case AS u
 JOIN erp.integration AS i ON i.id = u.integration
-CROSS JOIN generate_series(date_trunc('hour', statement_timestamp()) - interval '23 h', date_trunc('hour', statement_timestamp()), interval '1 h') AS h(hour)
-LEFT JOIN erp.run AS r ON r.use_case = u.id AND r.finished_at >= h.hour AND r.finished_at < h.hour + interval '1 h'
-GROUP BY i.slug, u.slug, h.hour;
+CROSS JOIN (SELECT date_bin('1 h', statement_timestamp(), '2000-01-01 00:00:00+00') - n * interval '1 h' AS hour FROM generate_series(0, 23) AS n) AS h
+LEFT JOIN (SELECT r.use_case, date_bin('1 h', r.finished_at, '2000-01-01 00:00:00+00') AS hour,
+                  sum(r.done) AS done, sum(r.failed) AS failed, sum(r.dead) AS dead
+           FROM erp.run AS r WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY 1, 2) AS a
+       ON a.use_case = u.id AND a.hour = h.hour;
 COMMENT ON VIEW erp.hourly_activity IS 'What each use case did in each of the last 24 hours, the one that runs included';
 COMMENT ON COLUMN erp.hourly_activity.use_case IS 'integration/use-case';
 COMMENT ON COLUMN erp.hourly_activity.hour IS 'when the hour began';

@@ -131,18 +131,18 @@ AS $$
 $$;
 COMMENT ON FUNCTION erp._html_queue(erp.queue_status) IS 'Private: the inbox in figures';
 
-CREATE FUNCTION erp._html_activity() RETURNS text
+CREATE FUNCTION erp._html_activity(activity erp.hourly_activity[]) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format(E'<section><h2>Last 24 hours</h2><div class="charts">%s%s</div></section>\n',
                   erp._html_chart('Events applied, by the hour', array_agg(a.hour ORDER BY a.hour), array_agg(a.done ORDER BY a.hour), 'done'),
                   erp._html_chart('Attempts that failed, by the hour', array_agg(a.hour ORDER BY a.hour), array_agg(a.failed ORDER BY a.hour), 'failed'))
-    FROM (SELECT h.hour, sum(h.done)::bigint AS done, sum(h.failed)::bigint AS failed FROM erp.hourly_activity AS h GROUP BY h.hour) AS a
+    FROM (SELECT h.hour, sum(h.done)::bigint AS done, sum(h.failed)::bigint AS failed FROM unnest(activity) AS h GROUP BY h.hour) AS a
     HAVING count(*) > 0
 $$;
-COMMENT ON FUNCTION erp._html_activity() IS 'Private: charts of the last 24 hours';
+COMMENT ON FUNCTION erp._html_activity(erp.hourly_activity[]) IS 'Private: charts of the last 24 hours';
 
-CREATE FUNCTION erp._html_use_cases(statuses erp.use_case_status[]) RETURNS text
+CREATE FUNCTION erp._html_use_cases(statuses erp.use_case_status[], activity erp.hourly_activity[]) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT erp._html_table('Use cases', '{use case,state," waiting"," dead letters"," applied, 24 h"," failed, 24 h"," ms/event",last success,"applied, by the hour"}',
@@ -156,14 +156,14 @@ AS $$
     LEFT JOIN (SELECT t.use_case, sum(t.ms_per_event * t.events) / sum(t.events) AS ms_per_event FROM erp.slow_mappings AS t GROUP BY t.use_case) AS m
            ON m.use_case = s.use_case
     JOIN (SELECT h.use_case, array_agg(h.done ORDER BY h.hour) AS done, array_agg(to_char(h.hour, 'HH24:MI') ORDER BY h.hour) AS labels
-          FROM erp.hourly_activity AS h GROUP BY h.use_case) AS a ON a.use_case = s.use_case
+          FROM unnest(activity) AS h GROUP BY h.use_case) AS a ON a.use_case = s.use_case
 $$;
-COMMENT ON FUNCTION erp._html_use_cases(erp.use_case_status[]) IS 'Private: the use cases in figures';
+COMMENT ON FUNCTION erp._html_use_cases(erp.use_case_status[], erp.hourly_activity[]) IS 'Private: the use cases in figures';
 
 CREATE FUNCTION erp._html_errors() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT erp._html_table('Errors of the last 24 hours, the most frequent first', '{use case," failures",code,message," example event",last}',
+    SELECT erp._html_table('Errors of the last 24 hours, the most frequent first', '{use case," failures",code,message," example event"," last"}',
         array_agg(ARRAY[erp._html(e.use_case), erp._number(e.failures), format('<code>%s</code>', erp._html(coalesce(e.code, e.sqlstate))),
                         format('<span>%s</span>', erp._html(erp._line(e.message, 300))), e.example_event::text, erp._ago(e.last_at)]
                   ORDER BY e.failures DESC, e.last_at DESC),
@@ -175,7 +175,7 @@ COMMENT ON FUNCTION erp._html_errors() IS 'Private: errors by their number';
 CREATE FUNCTION erp._html_dead_letters(number numeric) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT erp._html_table(erp._dead_letter_heading(number), '{use case," events",code,message," example event",last,"mend the cause, then"}',
+    SELECT erp._html_table(erp._dead_letter_heading(number), '{use case," events",code,message," example event"," last","mend the cause, then"}',
         array_agg(ARRAY[erp._html(d.use_case), erp._number(d.events), format('<code>%s</code>', erp._html(d.code)),
                         format('<span>%s</span>', erp._html(erp._line(d.message, 300))), d.example_event::text,
                         erp._ago(d.last_at), format('<code>%s</code>', erp._html(d.retry))] ORDER BY d.events DESC, d.last_at DESC),
@@ -189,6 +189,7 @@ CREATE FUNCTION erp._report_html() RETURNS text
 AS $$
 DECLARE
     statuses erp.use_case_status[] := ARRAY(SELECT s FROM erp.use_case_status AS s ORDER BY s.use_case);
+    activity erp.hourly_activity[] := ARRAY(SELECT a FROM erp.hourly_activity AS a);
     queue erp.queue_status;
     worst text := coalesce((SELECT min(s.state) FROM unnest(statuses) AS s WHERE s.state <> 'green' AND s.state = 'red'),
                            (SELECT min(s.state) FROM unnest(statuses) AS s WHERE s.state = 'amber'), 'green');
@@ -200,7 +201,7 @@ BEGIN
         || format(E'<title>%s: %s</title><style>%s</style></head>\n<body><main>\n', erp._html(title), worst, erp._html_style())
         || format(E'<header><h1>%s %s</h1><p>%s</p></header>\n', erp._html(title), erp._html_state(worst),
                   to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI TZ'))
-        || erp._html_alerts(statuses) || erp._html_queue(queue) || coalesce(erp._html_activity(), '') || erp._html_use_cases(statuses)
+        || erp._html_alerts(statuses) || erp._html_queue(queue) || coalesce(erp._html_activity(activity), '') || erp._html_use_cases(statuses, activity)
         || erp._html_errors() || erp._html_dead_letters((SELECT sum(s.dead_letters) FROM unnest(statuses) AS s))
         || E'</main></body></html>\n';
 END

@@ -314,6 +314,7 @@ DECLARE
     of bigint := work.mapping_of[at];
     became text;
     ended record;
+    took interval;
 BEGIN
     INSERT INTO erp.outcome (event, run, state, attempts)
     SELECT e.event, work.runs[e.of], 'done', e.attempts + 1
@@ -339,9 +340,10 @@ BEGIN
         WHERE n > at AND (became = 'dead' OR e.hash <> work.groups[at]);
     END IF;
     IF cardinality(work.events) = 0 THEN
+        took := clock_timestamp() - work.started_at;
         INSERT INTO erp.run (id, use_case, version, started_at, done, failed, dead, ms) OVERRIDING SYSTEM VALUE
         SELECT u.run, u.use_case, u.version, work.started_at, u.done, u.failed, u.dead,
-               extract(epoch FROM clock_timestamp() - work.started_at) * 1000 * (u.done + u.failed) / sum(u.done + u.failed) OVER ()
+               extract(epoch FROM took) * 1000 * (u.done + u.failed) / sum(u.done + u.failed) OVER ()
         FROM unnest(work.runs, work.use_cases, work.versions, work.done, work.failed, work.dead)
              AS u(run, use_case, version, done, failed, dead)
         WHERE u.done + u.failed > 0;

@@ -196,8 +196,8 @@ DECLARE
     title text := 'erp_toolkit in ' || current_database();
 BEGIN
     SELECT * INTO queue FROM erp.queue_status;
-    RETURN E'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        || E'<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">\n'
+    RETURN E'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        || E'<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''"/>\n'
         || format(E'<title>%s: %s</title><style>%s</style></head>\n<body><main>\n', erp._html(title), worst, erp._html_style())
         || format(E'<header><h1>%s %s</h1><p>%s</p></header>\n', erp._html(title), erp._html_state(worst),
                   to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI TZ'))

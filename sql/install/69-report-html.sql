@@ -29,7 +29,7 @@ code { font: .86em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .state { display: inline-block; border-radius: 999px; padding: .05rem .6rem; font-size: .8rem; font-weight: 600; white-space: nowrap; }
 .state.red { color: var(--red); background: var(--red-soft); } .state.amber { color: var(--amber); background: var(--amber-soft); }
 .state.green { color: var(--green); background: var(--green-soft); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem 1.5rem; margin: 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: .75rem 1.5rem; margin: 0; }
 .figures dt { color: var(--muted); font-size: .85rem; } .figures dd { margin: 0; font-size: 1.45rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .figures .red { color: var(--red); } .figures .amber { color: var(--amber); }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem 2rem; }
@@ -145,7 +145,7 @@ COMMENT ON FUNCTION erp._html_activity(erp.hourly_activity[]) IS 'Private: chart
 CREATE FUNCTION erp._html_use_cases(statuses erp.use_case_status[], activity erp.hourly_activity[]) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT erp._html_table('Use cases', '{use case,state," waiting"," dead letters"," applied, 24 h"," failed, 24 h"," ms/event",last success,"applied, by the hour"}',
+    SELECT erp._html_table('Use cases', '{use case,state," waiting"," dead letters"," applied, 24 h"," failed, 24 h"," ms/event"," last success","by the hour"}',
         array_agg(ARRAY[erp._html(s.use_case), erp._html_state(s.state), erp._number(s.waiting + s.retrying + s.held), erp._number(s.dead_letters),
                         erp._number(s.done_24h), erp._number(s.failed_24h), coalesce(trim(to_char(m.ms_per_event, '999990.00')), '–'),
                         coalesce(erp._ago(s.last_success_at), 'never'),

@@ -199,7 +199,7 @@ fn a_failing_event_holds_its_group_back_and_no_other() {
         attempts >= 4
     });
     assert_eq!(log_of(&mut session, "b"), [0, 1]);
-    assert_eq!(log_of(&mut session, "a"), []);
+    assert!(log_of(&mut session, "a").is_empty());
     session.batch_execute("DELETE FROM trouble").unwrap();
     wait_until("its group goes on", || {
         session.query(process, &[]).unwrap();

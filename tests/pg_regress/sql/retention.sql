@@ -2,7 +2,7 @@
 CREATE SCHEMA retention;
 SET search_path = retention, public;
 SELECT count(*) AS statements FROM erp_prepare(customer_mapping());
-SELECT erp_create_integration('sap');
+SELECT erp_create_integration('sap') > 0 AS created;
 SELECT erp_set_use_case('sap/customers', customer_mapping(), settings => '{"history": "changes"}');
 SELECT erp_set_use_case('sap/blocking', customer_mapping(), settings => '{"on_poison": "block"}');
 

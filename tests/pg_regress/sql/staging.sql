@@ -2,7 +2,7 @@
 CREATE SCHEMA staging;
 SET search_path = staging, public;
 SELECT count(*) AS statements FROM erp_prepare(customer_mapping());
-SELECT erp_create_integration('sap', 'SAP');
+SELECT erp_create_integration('sap', 'SAP') > 0 AS created;
 SELECT erp_set_use_case('sap/customers', customer_mapping());
 
 -- Into the inbox, the row being the payload; the outcome's column is none of it.
@@ -87,6 +87,9 @@ ALTER TABLE "Weird ""table""" RENAME TO renamed;
 INSERT INTO renamed VALUES ('2', '{"id": "C-41"}');
 SELECT "Ereignis-Nr. ä" IS NOT NULL AS has_event FROM renamed;
 DROP TABLE renamed;
+
+-- What is in the trigger is what is dumped.
+SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'customer'::regclass;
 
 -- What is refused
 CREATE VIEW a_view AS SELECT 1 AS id;

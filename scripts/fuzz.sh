@@ -3,7 +3,7 @@
 #
 #   TARGET='…'     targets, by default all: jsonb json_text mapping path merge map
 #   TIME=60        seconds for each
-#   SANITIZER=none or address, which is about half as fast: the engine has no unsafe code, what it is built on has
+#   SANITIZER=none or address, which is slower: the engine has no unsafe code, but what it is built on has
 #   MINIMISE=1     afterwards put the smallest inputs that reach what was reached into fuzz/corpus
 #
 # What is found is left in target/fuzz-artifacts; as a file in fuzz/findings/TARGET it is replayed by every test run.

@@ -8,7 +8,7 @@ DECLARE
     sender CONSTANT text[] := ARRAY[
         'SELECT ON erp.integration, erp.use_case, erp.use_cases, erp.integrations',
         'INSERT, SELECT (id, integration, use_case, deduplication_id, correlation_id, duplicate_of, group_key, received_at) ON erp.event',
-        'INSERT ON erp.inbox'];
+        'INSERT ON erp.inbox, erp.span'];
     runner CONSTANT text[] := sender || ARRAY[
         'SELECT ON erp.use_case_version, erp.event, erp.inbox, erp.lane, erp.inbox_horizon, erp.event_id_seq, erp.outcome, erp.failure, erp.run',
         'INSERT ON erp.outcome, erp.failure, erp.run',
@@ -17,10 +17,14 @@ DECLARE
         'UPDATE ON erp.lane, erp.inbox_horizon'];
     auditor CONSTANT text[] := ARRAY[
         'SELECT ON erp.integration, erp.use_case, erp.use_case_version, erp.use_cases, erp.integrations',
-        'SELECT ON erp.event, erp.inbox, erp.outcome, erp.failure, erp.run, erp.history'];
+        'SELECT ON erp.event, erp.inbox, erp.outcome, erp.failure, erp.run, erp.history, erp.span, erp.field_seen, erp.field_sample',
+        'SELECT ON erp.use_case_status, erp.queue_status, erp.event_status, erp.dead_letters, erp.failing_events, erp.recent_errors, '
+            'erp.error_rates, erp.slow_mappings, erp.hourly_activity, erp._use_case_inbox, erp._dead_letter_groups',
+        'SELECT ON erp.event_steps, erp._attempts, erp._correlations, erp._spans, erp.unread_fields, erp.missing_fields'];
     operator CONSTANT text[] := runner || auditor || ARRAY[
         'INSERT, DELETE ON erp.outcome',
-        'DELETE ON erp.event, erp.failure, erp.run, erp.history',
+        'DELETE ON erp.event, erp.failure, erp.run, erp.history, erp.span',
+        'INSERT, UPDATE, DELETE ON erp.field_seen, erp.field_sample',
         'UPDATE (enabled) ON erp.use_case'];
     author CONSTANT text[] := ARRAY[
         'SELECT ON erp.use_cases, erp.integrations, erp.inbox',

@@ -84,13 +84,14 @@ EXCEPTION WHEN SQLSTATE 'ZZZZZ' THEN
 END
 $$;
 
--- Forgets the entity types and tables of a file, at its end. Each file makes its tables in a
--- schema of its own.
+-- Forgets the entity types and tables of a file, its integrations and events, at its end. Each file
+-- makes its tables in a schema of its own, and finds ids counted from 1.
 CREATE PROCEDURE forget(made_in regnamespace)
     LANGUAGE plpgsql
     SET client_min_messages = warning
 AS $$
 BEGIN
+    CALL forget_integrations();
     DELETE FROM erp.entity_type;
     EXECUTE format('DROP SCHEMA %s CASCADE', made_in);
 END

@@ -21,7 +21,7 @@ CREATE FUNCTION erp._note_duplicates(target erp.use_case, taken bigint[], event_
                                      correlation_ids text[], group_keys text[], times timestamptz[])
     RETURNS bigint[]
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     ids bigint[];

@@ -30,6 +30,10 @@ SELECT oid::regprocedure AS function, statement, sqlstate, message FROM checked 
 ALTER EXTENSION erp_toolkit DROP FUNCTION wrong();
 DROP FUNCTION wrong;
 
+-- Those that forbid scans forbid the compiling of plans too: the price of a scan that there must be makes it seem worth it.
+SELECT p.oid::regprocedure AS compiles FROM pg_proc AS p
+WHERE p.pronamespace = 'erp'::regnamespace AND p.proconfig @> '{enable_seqscan=off}' AND NOT p.proconfig @> '{jit=off}'
+ORDER BY 1;
 DROP VIEW checked;
 DROP TABLE plpgsql_staging;
 DROP SCHEMA cron CASCADE;

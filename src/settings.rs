@@ -28,6 +28,8 @@ static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(180 * DAY);
 static HISTORY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(365 * DAY);
 static RUN_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(365 * DAY);
+static TRACE_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
+static FIELD_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90 * DAY);
 static IMPORT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90 * DAY);
 static JOB_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY);
 static DELETED_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
@@ -196,6 +198,16 @@ fn define_retention() {
         &HISTORY_RETENTION,
     );
     define(c"erp_toolkit.run_retention", c"How long runs are kept.", &RUN_RETENTION);
+    define(
+        c"erp_toolkit.trace_retention",
+        c"How long spans that were pushed from outside are kept.",
+        &TRACE_RETENTION,
+    );
+    define(
+        c"erp_toolkit.field_retention",
+        c"How long fields are remembered that no longer arrive.",
+        &FIELD_RETENTION,
+    );
     define(
         c"erp_toolkit.import_retention",
         c"How long imports and their errors are kept.",

@@ -11,6 +11,7 @@ BEGIN ATOMIC
            ('job_run', NULL, 'job_retention'),
            ('history', 'changed_at', 'history_retention'),
            ('run', 'finished_at', 'run_retention'),
+           ('span', 'added_at', 'trace_retention'),
            ('import', 'updated_at', 'import_retention');
 END;
 COMMENT ON FUNCTION erp._retained() IS
@@ -27,8 +28,9 @@ END
 $$;
 COMMENT ON FUNCTION erp._kept_since(text) IS 'Private: what is older than that may go; null: nothing may';
 
+-- A plan that was made when a table was small, or before it was analyzed, must not read all of it for each batch.
 CREATE FUNCTION erp._remove_events(events bigint[]) RETURNS jsonb
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     events_removed bigint;
@@ -49,7 +51,7 @@ COMMENT ON FUNCTION erp._remove_events(bigint[]) IS 'Private: removes events wit
 -- An event that has an outcome does not wait, and whoever puts it back into the inbox removes the outcome first:
 -- who has locked the outcome may remove the event. What is locked is left for the next time.
 CREATE FUNCTION erp._remove_ended(kept_since timestamptz, after bigint, batch_size integer, OUT last bigint, OUT removed jsonb)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     ended bigint[];
@@ -68,7 +70,7 @@ COMMENT ON FUNCTION erp._remove_ended(timestamptz, bigint, integer) IS
 'Private: removes those of the next events that are done, skipped or duplicates for long enough. last: up to which id; null: there are no more old ones';
 
 CREATE FUNCTION erp._remove_dead(kept_since timestamptz, after bigint, batch_size integer, OUT last bigint, OUT removed jsonb)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     dead bigint[];
@@ -83,7 +85,7 @@ COMMENT ON FUNCTION erp._remove_dead(timestamptz, bigint, integer) IS
 'Private: removes those of the next dead letters that are dead for long enough. last: up to which id; null: there are no more';
 
 CREATE FUNCTION erp._remove_rows(of_part text, kept_since timestamptz, after bigint, batch_size integer, OUT last bigint, OUT removed jsonb)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     at text := (SELECT r.time_column FROM erp._retained() AS r WHERE r.part = of_part);
@@ -164,6 +166,9 @@ BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- Before they go, events are looked at.
+    PERFORM @extschema@.erp_sample_fields();
+    COMMIT;
     removed := '{}';
     FOREACH part IN ARRAY ARRAY(SELECT r.part FROM erp._retained() AS r) LOOP
         last := 0;
@@ -188,6 +193,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE @extschema@.erp_maintain(integer, interval, jsonb) IS
-'Removes what is older than the settings under erp_toolkit. that end in _retention say: events that have ended with their outcomes and failures, dead letters, history, runs, imports, what pg_cron notes of our jobs; and purges soft-deleted entities if deleted_retention says so. Events that wait are never removed. In batches, each committed; nobody waits for it who brings in or applies events. batch_size: rows in a batch. max_time: when to stop. Returns removed: how many rows of each table. Errors: 22023, 2D000 in a transaction block, what constraints and triggers of purged entities raise.';
-
-GRANT UPDATE (ended_at) ON erp.outcome TO @extowner@ WITH GRANT OPTION;
+'Removes what is older than the settings under erp_toolkit. that end in _retention say: events that have ended with their outcomes and failures, dead letters, history, runs, spans, imports, what pg_cron notes of our jobs; and purges soft-deleted entities if deleted_retention says so. Events that wait are never removed. Looks at a sample of new events before, as erp_sample_fields. In batches, each committed; nobody waits for it who brings in or applies events. batch_size: rows in a batch. max_time: when to stop. Returns removed: how many rows of each table. Errors: 22023, 2D000 in a transaction block, what constraints and triggers of purged entities raise.';

@@ -135,7 +135,7 @@ BEGIN
         looked_at := looked_at + erp._sample_fields(target, most);
     END LOOP;
     -- What no longer arrives makes room.
-    DELETE FROM erp.field_seen AS f WHERE f.last_seen_at < now() - interval '90 days';
+    DELETE FROM erp.field_seen AS f WHERE f.last_seen_at < erp._kept_since('field_retention');
     RETURN looked_at;
 END
 $$;

@@ -22,8 +22,8 @@ DECLARE
             'erp.error_rates, erp.slow_mappings, erp.hourly_activity, erp._use_case_inbox, erp._dead_letter_groups',
         'SELECT ON erp.event_steps, erp._attempts, erp._correlations, erp._spans, erp.unread_fields, erp.missing_fields'];
     operator CONSTANT text[] := runner || auditor || ARRAY[
-        'INSERT, DELETE ON erp.outcome',
-        'DELETE ON erp.event, erp.failure, erp.run, erp.history, erp.span',
+        'INSERT, UPDATE, DELETE ON erp.outcome',
+        'DELETE ON erp.event, erp.failure, erp.run, erp.history, erp.span, erp.import',
         'INSERT, UPDATE, DELETE ON erp.field_seen, erp.field_sample',
         'UPDATE (enabled) ON erp.use_case'];
     author CONSTANT text[] := ARRAY[

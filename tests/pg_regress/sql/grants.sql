@@ -49,6 +49,8 @@ SELECT * FROM may('SELECT payload FROM erp.event');
 SELECT * FROM may('SELECT before FROM erp.history');
 SELECT * FROM may('SELECT configuration FROM erp.use_case_version');
 SELECT * FROM may('SELECT erp_disable(''crm'')');
+SELECT * FROM may('SELECT erp_skip(ARRAY(SELECT event FROM erp.inbox))');
+SELECT * FROM may('SELECT erp_replay(NULL, ARRAY(SELECT event FROM erp.inbox))');
 SELECT * FROM may('SELECT erp_set_use_case(''crm/customers'', ''{"entities": []}'')');
 SELECT * FROM may('SELECT erp_set_integration(''crm'', ''CRM'')');
 SELECT * FROM may('SELECT erp_drop_use_case(''crm/customers'', cascade => true)');
@@ -88,6 +90,16 @@ SELECT * FROM erp_process();
 RESET ROLE;
 SET search_path = grants, public;
 SELECT count(*) FROM erp.history;
+
+-- Removing what is old: others are refused.
+SELECT 'CALL erp_maintain();' AS maintain \gset
+SET ROLE regress_runner;
+:maintain
+SET ROLE regress_auditor;
+:maintain
+SET ROLE regress_operator;
+:maintain
+RESET ROLE;
 
 SET client_min_messages = warning;
 DROP SCHEMA planted CASCADE;

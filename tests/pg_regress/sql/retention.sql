@@ -42,19 +42,26 @@ INSERT INTO erp.import (event_name, source_query, batch_size, on_error, updated_
 SELECT 'Changed', 'SELECT', 1, 'continue', now() - make_interval(days => d) FROM unnest(ARRAY[400, 1]) AS d;
 INSERT INTO erp.import_error (import, event, error) SELECT id, 1, '{}' FROM erp.import;
 
+-- Spans, and fields that no longer arrive
+INSERT INTO erp.span (correlation_id, name, started_at, added_at) SELECT 'c', 'step', now(), now() - make_interval(days => d) FROM unnest(ARRAY[400, 1]) AS d;
+INSERT INTO erp.field_seen (use_case, event_name, names, events, first_seen_at, last_seen_at)
+SELECT id, 'Changed', '{gone}', 1, now(), now() - interval '400 days' FROM erp.use_case WHERE slug = 'customers';
 -- -1 keeps for ever.
 CREATE PROCEDURE forever() LANGUAGE sql AS $$
     SELECT set_config('erp_toolkit.' || s || '_retention', '-1', false)
-    FROM unnest('{event,dead_letter,history,run,import,job}'::text[]) AS s;
+    FROM unnest('{event,dead_letter,history,run,trace,field,import,job}'::text[]) AS s;
 $$;
 CALL forever();
 CALL erp_maintain();
+SELECT count(*) AS fields_gone FROM erp.field_seen WHERE names = '{gone}';
 -- The defaults, in many batches
 RESET ALL;
 SET search_path = retention, public;
 CALL erp_maintain(2);
 SELECT * FROM kept ORDER BY days;
-SELECT count(*) AS imports, (SELECT count(*) FROM erp.import_error) AS errors FROM erp.import;
+SELECT count(*) AS imports, (SELECT count(*) FROM erp.import_error) AS errors, (SELECT count(*) FROM erp.span) AS spans,
+       (SELECT count(*) FROM erp.field_seen WHERE names = '{gone}') AS fields_gone
+FROM erp.import;
 -- Nothing is left to do.
 CALL erp_maintain();
 -- A deduplication id that has gone with its event is new.
@@ -113,8 +120,9 @@ SET ROLE regress_keeper;
 \set VERBOSITY terse
 CALL erp_maintain();
 RESET ROLE;
-GRANT SELECT, DELETE ON erp.event, erp.outcome, erp.failure, erp.history, erp.run, erp.import TO regress_keeper;
-GRANT UPDATE (ended_at) ON erp.outcome TO regress_keeper;
+\o /dev/null
+SELECT erp_grant('operator', 'regress_keeper');
+\o
 SET erp_toolkit.deleted_retention = -1;
 SELECT enqueue('late', 1, 'sap/customers', '{"id": "late"}');
 SELECT taken, done FROM erp_process();
@@ -133,4 +141,7 @@ DELETE FROM erp.outcome;
 DELETE FROM erp.failure;
 DELETE FROM erp.history;
 DELETE FROM erp.run;
+DELETE FROM erp.span;
+DELETE FROM erp.field_seen;
+DELETE FROM erp.field_sample;
 CALL forget('retention');

@@ -132,7 +132,7 @@ DECLARE
     size pg_catalog.int8 := 0;
     events pg_catalog.int8[] := '{}'::pg_catalog.int8[];
 BEGIN
-    FOR event_name, payload, deduplication_id, correlation_id, group_key, occurred_at IN
+    FOR payload, event_name, deduplication_id, correlation_id, group_key, occurred_at IN
         EXECUTE pg_catalog.concat('SELECT ', erp._staged_columns(settings), ' FROM inserted AS i')
     LOOP
         -- In parts, so that a statement may insert any number of rows, of any size.

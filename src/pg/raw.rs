@@ -5,8 +5,8 @@
 //! Every function here may only be called inside `attempt`, unless it cannot raise.
 
 use pgrx::pg_sys::{
-    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, Datum, EState, ErrorData, Expr,
-    ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource, HeapTuple,
+    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, CommandId, Datum, EState, ErrorData,
+    Expr, ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource, HeapTuple,
     IndexScanDesc, LOCKMODE, LOCKTAG, List, LockAcquireResult, MemoryContext, Node, ObjectType,
     Oid, Relation, ResourceOwner, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size,
     Snapshot, TupleDesc, TupleTableSlot, Tuplestorestate, varlena,
@@ -32,9 +32,11 @@ unsafe extern "C-unwind" {
     pub fn ReleaseCurrentSubTransaction();
     pub fn RollbackAndReleaseCurrentSubTransaction();
     pub fn CommandCounterIncrement();
+    pub fn GetCurrentCommandId(used: bool) -> CommandId;
     pub fn GetTransactionSnapshot() -> Snapshot;
     pub fn GetLatestSnapshot() -> Snapshot;
     pub fn PushActiveSnapshot(snapshot: Snapshot);
+    pub fn GetActiveSnapshot() -> Snapshot;
     pub fn PopActiveSnapshot();
     pub fn LockAcquire(
         tag: *const LOCKTAG,
@@ -81,7 +83,6 @@ unsafe extern "C-unwind" {
     pub fn list_free(list: *mut List);
     pub fn index_open(index: Oid, mode: LOCKMODE) -> Relation;
     pub fn index_close(index: Relation, mode: LOCKMODE);
-    pub fn GetActiveSnapshot() -> Snapshot;
     pub fn table_slot_create(relation: Relation, list: *mut *mut List) -> *mut TupleTableSlot;
     pub fn ExecDropSingleTupleTableSlot(slot: *mut TupleTableSlot);
     pub fn slot_getsomeattrs_int(slot: *mut TupleTableSlot, last: c_int);

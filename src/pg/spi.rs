@@ -51,6 +51,30 @@ pub fn in_latest_snapshot<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>)
     }
 }
 
+/// A moment in the transaction, between two commands.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment(pg_sys::CommandId);
+
+impl Moment {
+    pub fn now() -> Result<Moment, PgError> {
+        // SAFETY: no pointers.
+        unsafe { attempt(|| raw::GetCurrentCommandId(false)) }.map(Moment)
+    }
+}
+
+/// Runs `f` with a snapshot of what is committed now, and of what the transaction had written at the
+/// moment `before`.
+pub fn in_latest_snapshot_as_of<T, E: From<PgError>>(
+    before: Moment,
+    f: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    in_latest_snapshot(|| {
+        // SAFETY: the active snapshot is a copy, which is nobody else's.
+        unsafe { attempt(|| (*raw::GetActiveSnapshot()).curcid = before.0)? };
+        f()
+    })
+}
+
 /// Runs `f` without schemas to search but `pg_catalog`, so that PostgreSQL writes all other names
 /// qualified.
 pub fn in_system_path<T, E: From<PgError>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {

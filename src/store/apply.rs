@@ -25,6 +25,7 @@ use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
 use crate::pg::lock::Group;
+use crate::pg::spi::Moment;
 use crate::pg::subtransaction::subtransaction;
 use crate::pg::{PgError, interrupt, lock};
 
@@ -316,6 +317,7 @@ impl<'a> Chunk<'a> {
             if decided.entities.is_entangled() {
                 return Err(Stop::Entangled);
             }
+            let before = Moment::now()?;
             decided.written = write(&decided.entities, self.how.now, self.arena)?;
             if self.how.tells_changes && !decided.overtaken().is_empty() {
                 return Err(Stop::Restart);
@@ -332,7 +334,10 @@ impl<'a> Chunk<'a> {
                 )
                 .map_err(|stop| self.of_event(stop, asked))?;
             }
-            check_absent(&requests, &decided.entities, &decided.written, self.arena)?;
+            let applied =
+                requests.iter().zip(&decided.outcomes).filter(|(_, outcome)| outcome.is_ok());
+            let applied: Vec<&Request<'a>> = applied.map(|(request, _)| *request).collect();
+            check_absent(&applied, &decided.entities, &decided.written, before, self.arena)?;
             if self.how.tells_changes {
                 let Decided { entities, outcomes, written } = &mut decided;
                 as_written(entities, outcomes, written, self.arena)?;

@@ -21,10 +21,11 @@ use super::working_set::{Address, WorkingSet};
 use super::write::Written;
 use crate::error::Failure;
 use crate::pg::rights::may_update;
-use crate::pg::spi::{Access, keeps_one_snapshot};
+use crate::pg::spi::{Access, Moment, in_latest_snapshot_as_of, keeps_one_snapshot};
 
-/// Locks the entities of which prunes remove what is related, as far as the role may: prunes of one
-/// come one after the other. Whether one of them, not `locked` before, is not what was seen.
+/// Locks the entities of which prunes remove what is related, as far as the role may, for an event
+/// that writes: prunes of one come one after the other, and each removes what the one before has
+/// written. Whether one of them, not `locked` before, is not what was seen.
 pub fn lock_anchors<'a>(
     requests: &[&Request<'a>],
     entities: &WorkingSet<'a>,
@@ -32,6 +33,9 @@ pub fn lock_anchors<'a>(
     arena: &'a Bump,
 ) -> Result<bool, Failure> {
     let mut is_any_changed = false;
+    if !entities.writes_any() {
+        return Ok(false);
+    }
     for anchor in anchor_keys(requests) {
         let Some(index) = entities.find(anchor)? else { continue };
         let entity = &entities.entities[index];
@@ -57,11 +61,13 @@ fn anchor_keys<'a>(requests: &[&Request<'a>]) -> impl Iterator<Item = Address<'a
 }
 
 /// Checks, when everything else is written, that what events found nobody to remove for, or no
-/// anchor, is still so.
+/// anchor, is still so: that nobody has come from another session, whatever triggers of the tables
+/// have made since `before`.
 pub fn check_absent<'a>(
     requests: &[&Request<'a>],
     entities: &WorkingSet<'a>,
     written: &Written<'a>,
+    before: Moment,
     arena: &'a Bump,
 ) -> Result<(), Stop> {
     if keeps_one_snapshot() {
@@ -79,7 +85,8 @@ pub fn check_absent<'a>(
             Some(_) => {}
         }
     }
-    if check.writes_any() {
+    let is_pruned = requests.iter().any(|request| !request.prunes.is_empty());
+    if entities.writes_any() || is_pruned {
         let updates = requests.iter().flat_map(|request| &request.updates);
         for update in updates.filter(|update| check.is_unsettled(update)) {
             let mode = absent.entry((update.ty, update.set, update.key)).or_insert(update.mode());
@@ -88,7 +95,10 @@ pub fn check_absent<'a>(
             }
         }
     }
-    check.all(absent)
+    if absent.is_empty() {
+        return Ok(());
+    }
+    in_latest_snapshot_as_of(before, || check.all(absent))
 }
 
 /// Keys under which nobody is to be there; nobody live, for [`Mode::Delete`].
@@ -101,11 +111,6 @@ struct Check<'c, 'a> {
 }
 
 impl<'a> Check<'_, 'a> {
-    /// Whether the call holds any row. One that does not saw everything in one snapshot.
-    fn writes_any(&self) -> bool {
-        self.entities.entities.iter().any(|entity| entity.write || entity.removal.is_some())
-    }
-
     fn is_overtaken(&self, index: usize) -> bool {
         self.entities.entities[index].is_new && !self.written.created.contains(&index)
     }
@@ -126,8 +131,8 @@ impl<'a> Check<'_, 'a> {
         for ((ty, set), keys) in by_set {
             let bound = &self.entities.types[ty];
             let found = match set {
-                BY_ID => find_by_id(bound, &keys, Access::Write, self.arena)?,
-                _ => find_by_key(bound, set, Find::Entities, &keys, Access::Write, self.arena)?,
+                BY_ID => find_by_id(bound, &keys, Access::Read, self.arena)?,
+                _ => find_by_key(bound, set, Find::Entities, &keys, Access::Read, self.arena)?,
             };
             for row in found {
                 let mode = absent.get(&(ty, set, row.key)).copied();

@@ -9,12 +9,14 @@ use erp_engine::merge::{relation_items, relation_ref_items};
 use hashbrown::{HashMap, HashSet};
 use pgrx::pg_sys::Datum;
 
+use super::Key;
 use super::apply::Stop;
 use super::changes::{Unlinked, versions};
 use super::entity::{Action, Change, Outcome, Removal, State, Version};
 use super::entity_type::{EntityType, slugs};
 use super::layout::IdKind;
 use super::request::{PruneRequest, Request, ScopeRequest};
+use super::resolve::find_by_id;
 use super::working_set::WorkingSet;
 use super::write::{Table, Written, order};
 use crate::error::Failure;
@@ -37,6 +39,8 @@ pub struct InScope<'a> {
 pub enum Look {
     /// To be removed: locked.
     Lock,
+    /// Whether there are any to be removed.
+    See,
     /// To be shown.
     Read,
 }
@@ -104,8 +108,8 @@ pub fn check_number(number: usize, most: Option<usize>) -> Result<(), Error> {
     }
 }
 
-/// The entities that the event's prunes remove, locked. Who waited for one of them looks again: what
-/// another session brought together with a change of it is visible only then.
+/// The entities that the event's prunes remove, locked. Who had to wait for one of them looks again:
+/// what another session brought together with a change of it is visible only then.
 fn all_in_scope<'a>(
     request: &Request<'a>,
     entities: &WorkingSet<'a>,
@@ -113,14 +117,15 @@ fn all_in_scope<'a>(
     written: &Written<'a>,
     arena: &'a Bump,
 ) -> Result<Vec<InScope<'a>>, Failure> {
-    let mut number = None;
-    loop {
-        let found = in_scope(request, entities, outcomes, written, Look::Lock, arena)?;
-        if request.prunes.is_empty() || keeps_one_snapshot() || number == Some(found.len()) {
-            return Ok(found);
-        }
-        number = Some(found.len());
+    let look = |look| in_scope(request, entities, outcomes, written, look, arena);
+    if keeps_one_snapshot() {
+        return look(Look::Lock);
     }
+    let mut locked = Vec::new();
+    while look(Look::See)?.len() != locked.len() {
+        locked = look(Look::Lock)?;
+    }
+    Ok(locked)
 }
 
 /// The entities that the event's prunes remove.
@@ -186,7 +191,7 @@ fn one_scope<'a>(
             }
             let slug = &entities.types[entities.entities[anchor].ty].slug;
             let anchor_id = written.id(entities, anchor);
-            let listed = listed(entities, anchor, ty, arena);
+            let listed = listed(anchor_before(entities, anchor, look, arena)?, ty, arena);
             let mut candidates = linking(ty, Some(slug), &[anchor_id], access(look), arena)?;
             candidates.extend(&listed);
             candidates.retain(|id| !known.contains(id));
@@ -227,22 +232,34 @@ fn one_scope<'a>(
 }
 
 fn access(look: Look) -> Access {
-    if look == Look::Lock { Access::Write } else { Access::Read }
+    if look == Look::Read { Access::Read } else { Access::Write }
 }
 
-/// The entities of `ty` that the anchor's relations named before the event.
-fn listed<'a>(
+/// The attributes of an anchor before the event. One that is there is locked by events that write,
+/// and as it was seen; of others it is read as it is now.
+fn anchor_before<'a>(
     entities: &WorkingSet<'a>,
     anchor: usize,
-    ty: &EntityType,
+    look: Look,
     arena: &'a Bump,
-) -> Vec<&'a str> {
+) -> Result<Option<Object<'a>>, Failure> {
+    let entity = &entities.entities[anchor];
+    if look == Look::Read || entities.writes_any() {
+        return Ok(entity.row_attributes);
+    }
+    let id: Key<'a> = arena.alloc_slice_copy(&[entity.id]);
+    let found = find_by_id(&entities.types[entity.ty], &[id], access(look), arena)?;
+    Ok(found.first().and_then(|row| row.attributes()))
+}
+
+/// The entities of `ty` that an anchor's relations name.
+fn listed<'a>(attributes: Option<Object<'a>>, ty: &EntityType, arena: &'a Bump) -> Vec<&'a str> {
     // References name no type: of the same id there is one entity if it is a uuid.
     let is_of_type = |slug: Option<&str>| match slug {
         Some(slug) => slug == ty.slug,
         None => ty.layout.id_kind == IdKind::Uuid,
     };
-    relations(entities.entities[anchor].row_attributes)
+    relations(attributes)
         .filter(|(slug, _)| is_of_type(*slug))
         .filter_map(|(_, id)| ty.layout.canonical_id(id, arena))
         .collect()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bumpalo::Bump;
-use erp_engine::jsonb::Value;
+use erp_engine::jsonb::{Object, Value};
 use hashbrown::HashSet;
 
 use super::Key;
@@ -58,6 +58,10 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    pub fn attributes(&self) -> Option<Object<'a>> {
+        self.attributes.and_then(Value::as_object)
+    }
+
     /// Whether it is the row of an entity, neither stub nor deleted.
     pub fn is_live(&self) -> bool {
         !self.stub && !self.is_deleted
@@ -261,9 +265,8 @@ fn add<'a>(
             _ => find_by_key(&bound, set, find, &keys, Access::Read, arena)?,
         };
         for row in rows {
-            let (address, attributes) = ((ty, set, row.key), row.attributes);
-            let attributes = attributes.and_then(Value::as_object);
-            entities.add_found(address, row.id, row.stub, row.is_deleted, attributes);
+            let address = (ty, set, row.key);
+            entities.add_found(address, row.id, row.stub, row.is_deleted, row.attributes());
             seen.push((address, row));
         }
     }

@@ -95,6 +95,12 @@ impl<'a> WorkingSet<'a> {
         }
     }
 
+    /// Whether any row is written, locked or removed by its key. If none is, everything was seen in
+    /// one snapshot.
+    pub fn writes_any(&self) -> bool {
+        self.entities.iter().any(|entity| entity.write || entity.removal.is_some())
+    }
+
     /// Whether an entity with this id was found.
     pub fn has_id(&self, id: &str) -> bool {
         self.entities.iter().any(|entity| entity.id == id)

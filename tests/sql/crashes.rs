@@ -39,12 +39,15 @@ fn what_is_committed_survives_every_crash() {
             work.wait_for_progress(Duration::from_secs(60));
             thread::sleep(Duration::from_millis(20 + random.below(400) as u64));
             let kind = crash % 2;
+            work.set_crashing(true);
             match kind {
                 0 => stop(&server),
                 _ => kill_backend(&server),
             }
             killed[kind] += 1;
-            check::all(&mut connect(&server), &work);
+            let mut session = connect(&server);
+            work.set_crashing(false);
+            check::all(&mut session, &work);
         }
         drop(end);
         sessions.into_iter().for_each(|session| session.join().expect("a session failed"));

@@ -161,3 +161,20 @@ fn a_contract_that_comes_while_it_is_linked_to_is_pruned() {
     assert_eq!(did.last().unwrap(), "deleted contract");
     assert_eq!(super::entities(&database), ["contact 1", "contact 2", "contract 9 deleted"]);
 }
+
+#[test]
+fn a_contact_that_a_trigger_brings_is_none_of_another_session_s() {
+    let database = after("trigger", &[CONTRACT]);
+    let mut session = database.connect();
+    let trigger = r#"
+        CREATE FUNCTION bring() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO public.contact (id, attributes) VALUES (gen_random_uuid(), '{"customer_number": "2"}');
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER bring AFTER UPDATE ON contract FOR EACH ROW EXECUTE FUNCTION bring();"#;
+    session.batch_execute(trigger).unwrap();
+    let removes = ("Gone", r#"{"contract": {"number": "1", "log": "b"}, "deleted": "2"}"#);
+    assert_eq!(super::apply_in(MAPPING, &mut session, removes).unwrap(), ["updated contract"]);
+    assert_eq!(super::entities(&database), ["contact 2", "contract 1 changed"]);
+}

@@ -95,16 +95,16 @@ SELECT may($$ SELECT * FROM erp_apply(customer_mapping(), 'Changed', '{"id": 1}'
 SELECT may($$ INSERT INTO erp.import (event_name, source_query, batch_size, on_error) VALUES ('x', 'x', 1, 'raise') $$);
 RESET ROLE;
 
--- The grants are in a dump, and those of the installation are there again.
+-- The grants are in a dump, and those of the installation are there again, in whatever order.
 SELECT current_database() AS here \gset
 CREATE DATABASE regress_granted TEMPLATE template0;
 \setenv DUMPED :here
 \! pg_dump --no-password "$DUMPED" | psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --output /dev/null regress_granted
-SELECT string_agg(format('%s %s', c.oid::regclass, c.relacl), E'\n' ORDER BY c.relname) AS acl FROM pg_class AS c WHERE c.relnamespace IN ('erp'::regnamespace, 'roles'::regnamespace) AND c.relkind IN ('r', 'v') \gset
+SELECT string_agg(format('%s %s', c.oid::regclass, ARRAY(SELECT a::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) AS a ORDER BY a::text)), E'\n' ORDER BY c.relname) AS acl FROM pg_class AS c WHERE c.relnamespace IN ('erp'::regnamespace, 'roles'::regnamespace) AND c.relkind IN ('r', 'v') \gset
 SELECT string_agg(format('%s %s', p.oid::regprocedure, p.proacl), E'\n' ORDER BY p.oid::regprocedure::text) AS proacl FROM pg_proc AS p WHERE p.pronamespace = 'erp'::regnamespace \gset
 \c regress_granted
 SET search_path = roles, public;
-SELECT string_agg(format('%s %s', c.oid::regclass, c.relacl), E'\n' ORDER BY c.relname) = :'acl' AS same FROM pg_class AS c WHERE c.relnamespace IN ('erp'::regnamespace, 'roles'::regnamespace) AND c.relkind IN ('r', 'v');
+SELECT string_agg(format('%s %s', c.oid::regclass, ARRAY(SELECT a::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) AS a ORDER BY a::text)), E'\n' ORDER BY c.relname) = :'acl' AS same FROM pg_class AS c WHERE c.relnamespace IN ('erp'::regnamespace, 'roles'::regnamespace) AND c.relkind IN ('r', 'v');
 SELECT string_agg(format('%s %s', p.oid::regprocedure, p.proacl), E'\n' ORDER BY p.oid::regprocedure::text) = :'proacl' AS same FROM pg_proc AS p WHERE p.pronamespace = 'erp'::regnamespace;
 SET ROLE regress_runner;
 SELECT entity_slug, action FROM erp_apply(customer_mapping(), 'Changed', '{"id": 1, "name": "C"}');

@@ -226,7 +226,7 @@ CREATE FUNCTION erp._apply_events(mappings jsonb[], runs bigint[], kept text[], 
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_apply_events';
 COMMENT ON FUNCTION erp._apply_events(jsonb[], bigint[], text[], bigint[], bigint[], text[], jsonb[], text, boolean) IS
-'Private: applies events in order, each by its mapping, and keeps their history. mappings, runs, kept (what history keeps: none, changes, full): of one use case each; mapping_of: the position of each event''s. on_error: raise, or stop: the first event that fails ends the call as a row with action failed, those before it are applied. event: the position in events. tell_rows: false for failures alone';
+'Private: applies events in order, each by its mapping, and keeps their history. mappings, runs, kept (what history keeps: none, changes, full): of one use case each; mapping_of: the position of each event''s. on_error: raise, or stop: the first event that fails ends the call as a row with action failed, those before it are applied; a deadlock is not tried again. event: the position in events. tell_rows: false for failures alone';
 
 -- Events that are applied together, and what is needed for it: first by use case, then by event.
 CREATE TYPE erp._work AS (
@@ -408,7 +408,7 @@ END
 $$;
 COMMENT ON FUNCTION erp._apply_all(erp._work, text) IS 'Private: applies all events of some work and notes what became of them. on_error: as _apply_events';
 
-CREATE FUNCTION @extschema@.erp_ingest_batch(use_case text, events jsonb[], on_error text DEFAULT 'raise')
+CREATE FUNCTION erp._ingest(use_case text, events jsonb[], on_error text)
     RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
@@ -447,6 +447,32 @@ BEGIN
             END IF;
         END LOOP;
         work := erp._settle(work, failed, failure);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION erp._ingest(text, jsonb[], text) IS 'Private: erp_ingest_batch, tried once';
+
+CREATE FUNCTION @extschema@.erp_ingest_batch(use_case text, events jsonb[], on_error text DEFAULT 'raise')
+    RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+    IF on_error OPERATOR(pg_catalog.=) 'raise' THEN
+        RETURN QUERY SELECT i.* FROM erp._ingest(use_case, events, on_error) AS i;
+        RETURN;
+    END IF;
+    -- Behind an event that fails the others are applied by another call, which holds the locks of the first:
+    -- a deadlock ends with all of them tried again.
+    FOR tried IN 1 .. 10 LOOP
+        BEGIN
+            RETURN QUERY SELECT i.* FROM erp._ingest(use_case, events, on_error) AS i;
+            RETURN;
+        EXCEPTION WHEN deadlock_detected THEN
+            IF tried OPERATOR(pg_catalog.=) 10 THEN
+                RAISE;
+            END IF;
+            PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 50);
+        END;
     END LOOP;
 END
 $$;

@@ -128,9 +128,21 @@ BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    work := erp._take(batch_size, use_case);
-    taken := COALESCE(pg_catalog.cardinality(work.events), 0);
-    work := erp._apply_all(work, 'stop');
+    -- Events behind one that fails are applied by another call, which holds the locks of the first: a deadlock
+    -- ends with all of them tried again.
+    FOR tried IN 1 .. 10 LOOP
+        BEGIN
+            work := erp._take(batch_size, use_case);
+            taken := COALESCE(pg_catalog.cardinality(work.events), 0);
+            work := erp._apply_all(work, 'stop');
+            EXIT;
+        EXCEPTION WHEN deadlock_detected THEN
+            IF tried OPERATOR(pg_catalog.=) 10 THEN
+                RAISE;
+            END IF;
+            PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 50);
+        END;
+    END LOOP;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO done FROM pg_catalog.unnest(work.done) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO failed FROM pg_catalog.unnest(work.failed) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO dead FROM pg_catalog.unnest(work.dead) AS n;

@@ -17,7 +17,7 @@ use crate::pg::call::Results;
 use crate::pg::spi::connected;
 use crate::settings;
 use crate::store::apply::{
-    Applied, CHUNK, How, OnError, Stop, apply_chunk, lock_batch, with_retries,
+    Applied, CHUNK, Deadlocks, How, OnError, Stop, apply_chunk, lock_batch, with_retries,
 };
 use crate::store::history::History;
 
@@ -87,8 +87,12 @@ impl<'c> Events<'c> {
             max_prune: settings::max_prune(),
             tells_changes: history.is_some(),
         };
+        let deadlocks = match on_error {
+            OnError::Stop => Deadlocks::Told,
+            _ => Deadlocks::Retried,
+        };
         connected(|| {
-            with_retries(|tried| {
+            with_retries(deadlocks, |tried| {
                 if tried > 1 {
                     rows.clear()?;
                     history.inspect(|history| history.forget());

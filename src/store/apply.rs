@@ -116,13 +116,17 @@ pub enum Applied<'r> {
 /// deadlock, after a unique violation that the next look may resolve, or when what was found
 /// has changed since. Between tries it waits a little, so that the same sessions do not meet
 /// again. `call` is told the number of the try.
-pub fn with_retries<T>(mut call: impl FnMut(u32) -> Result<T, Stop>) -> Result<T, Failure> {
+pub fn with_retries<T>(
+    deadlocks: Deadlocks,
+    mut call: impl FnMut(u32) -> Result<T, Stop>,
+) -> Result<T, Failure> {
     for tried in 1.. {
         let stop = match subtransaction(|| call(tried)) {
             Ok(done) => return Ok(done),
             Err(stop) => stop,
         };
         let most = match &stop {
+            Stop::Failed(failure) if deadlocks == Deadlocks::Told && is_deadlock(failure) => 1,
             Stop::Failed(failure) => tries(failure),
             Stop::Entangled => 1,
             Stop::Restart => TRIES,
@@ -133,6 +137,19 @@ pub fn with_retries<T>(mut call: impl FnMut(u32) -> Result<T, Stop>) -> Result<T
         wait(tried)?;
     }
     unreachable!("tries end")
+}
+
+/// What a call does after a deadlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadlocks {
+    /// It tries again.
+    Retried,
+    /// It fails: the caller, who holds locks of calls before it, tries all of them again.
+    Told,
+}
+
+fn is_deadlock(failure: &Failure) -> bool {
+    failure.pg_sqlstate().as_ref() == Some(b"40P01")
 }
 
 /// How often a call is tried that ends with this failure.

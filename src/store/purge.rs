@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use pgrx::pg_sys::Datum;
 
-use super::apply::with_retries;
+use super::apply::{Deadlocks, with_retries};
 use super::entity_type::{EntityType, slugs};
 use super::guard::purge_lock;
 use super::remove::{purge_by_id, unlink};
@@ -17,7 +17,7 @@ const BATCH: usize = 1_000;
 /// Purges entities that were deleted before `before` (a timestamptz), at most `most`. Returns how
 /// many. Rows that link to them are updated, so another session may be in the way.
 pub fn purge_deleted(before: Datum, most: usize, now: Datum) -> Result<usize, Failure> {
-    with_retries(|_| Ok(try_to_purge(before, most, now)?))
+    with_retries(Deadlocks::Retried, |_| Ok(try_to_purge(before, most, now)?))
 }
 
 fn try_to_purge(before: Datum, most: usize, now: Datum) -> Result<usize, Failure> {

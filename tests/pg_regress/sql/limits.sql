@@ -59,8 +59,10 @@ SELECT event, action, error ->> 'message' AS message FROM erp_apply_batch(change
     {"attribute": "id", "field": "id"}, {"attribute": "x", "jsonataExpression": "$count($map([1..n], function($i) { $pad(\"\", 20000 + $i, \"x\") }))"}]}'),
     'Changed', ARRAY['{"id": 1, "n": 1}', '{"id": 2, "n": 100}', '{"id": 3, "n": 2}']::jsonb[], on_error => 'continue') ORDER BY event;
 RESET erp_toolkit.max_memory;
--- An expression that builds gigabytes
+-- An expression that builds gigabytes, on a machine that takes its time
+SET erp_toolkit.expression_timeout = '60s';
 SELECT state, message FROM failure($$ SELECT * FROM erp_map(computing('$count($map([1..10000], function($i) { $pad("", 1000000 + $i, "x") }))'), 'Changed', '{}') $$);
+RESET erp_toolkit.expression_timeout;
 
 -- The size of a mapping and of an expression
 SET erp_toolkit.max_mapping_size = '1kB';

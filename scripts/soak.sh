@@ -8,6 +8,7 @@
 #   serial      eight sessions that do everything at once, a hundred seconds a test
 #   crashes     50 crashes of a server at work
 #   fidelity    a million events in one transaction, every tenth failing
+#   history     sessions at once, purges too: what the history tells of them
 #
 # Random numbers are others in each run. What failed is in target/test-logs/soak-PART.log.
 set -euo pipefail
@@ -41,7 +42,7 @@ figures() {
 with_server() {
     scripts/build.sh && scripts/private-server.sh || return
     CLUSTER_LOG=$LOGS/soak-server.log scripts/with-cluster.sh \
-        cargo test -p erp_tests "${LOCKED[@]}" --test "$1" -- --nocapture --test-threads 1
+        cargo test -p erp_tests "${LOCKED[@]}" --test "$1" -- --include-ignored --nocapture --test-threads 1
 }
 
 run() {
@@ -50,7 +51,7 @@ run() {
         fuzz) TIME=${TIME:-3600} part fuzz scripts/fuzz.sh ;;
         properties) PROPTEST_CASES=${PROPTEST_CASES:-20000} part properties cargo test -p erp_engine "${LOCKED[@]}" ;;
         model) ERP_TEST_ROUNDS=${ERP_TEST_ROUNDS:-500} part model with_server model ;;
-        serial | crashes | fidelity) part "$1" with_server "$1" ;;
+        serial | crashes | fidelity | history) part "$1" with_server "$1" ;;
         *) die "there is no part $1" ;;
     esac
 }

@@ -432,7 +432,7 @@ BEGIN
         failed := NULL;
         FOR applied IN
             SELECT a.* FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of, work.events, work.event_names, work.payloads,
-                                              CASE on_error WHEN 'raise' THEN 'raise' ELSE 'stop' END, true) AS a
+                                              CASE WHEN on_error OPERATOR(pg_catalog.=) 'raise' THEN 'raise' ELSE 'stop' END, true) AS a
         LOOP
             event_id := work.events[applied.event];
             entity_slug := applied.entity_slug;

@@ -123,18 +123,19 @@ CREATE FUNCTION @extschema@.erp_process(batch_size integer DEFAULT 1000, use_cas
 AS $$
 #variable_conflict use_variable
 DECLARE
+    begun erp._work;
     work erp._work;
 BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    begun := erp._take(batch_size, use_case);
+    taken := COALESCE(pg_catalog.cardinality(begun.events), 0);
     -- Events behind one that fails are applied by another call, which holds the locks of the first: a deadlock
     -- ends with all of them tried again.
     FOR tried IN 1 .. 10 LOOP
         BEGIN
-            work := erp._take(batch_size, use_case);
-            taken := COALESCE(pg_catalog.cardinality(work.events), 0);
-            work := erp._apply_all(work, 'stop');
+            work := erp._apply_all(begun, 'stop');
             EXIT;
         EXCEPTION WHEN deadlock_detected THEN
             IF tried OPERATOR(pg_catalog.=) 10 THEN

@@ -59,7 +59,7 @@ run() {
 scripts/setup.sh
 mkdir -p "$LOGS"
 : >"$summary"
-[ $# -gt 0 ] || set -- fuzz properties model serial crashes fidelity
+[ $# -gt 0 ] || set -- fuzz properties model serial crashes fidelity history
 for name; do run "$name"; done
 stage "summary"
 cat "$summary"

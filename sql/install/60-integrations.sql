@@ -50,7 +50,7 @@ CREATE TABLE erp.use_case_version (
     set_by name NOT NULL DEFAULT current_user,
     PRIMARY KEY (use_case, version)
 );
--- Read with every event: compressed, that takes some ten times as long.
+-- Read with every event: not to be decompressed each time.
 ALTER TABLE erp.use_case_version ALTER COLUMN configuration SET STORAGE EXTERNAL;
 COMMENT ON TABLE erp.use_case_version IS 'Every configuration that a use case has had';
 COMMENT ON COLUMN erp.use_case_version.use_case IS 'the use case';

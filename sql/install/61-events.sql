@@ -159,7 +159,7 @@ COMMENT ON COLUMN erp.inbox.due_at IS 'after a failure: when it is tried again; 
 
 -- One worker at a time takes the events of a lane, in their order. mark: all events of the lane up to
 -- it are gone, and none can come any more; so a worker does not wade through the dead rows that a long
--- transaction keeps the vacuum from taking away (1,000,000 of them: 0.3 s for each batch).
+-- transaction keeps the vacuum from taking away.
 CREATE TABLE erp.lane (
     lane smallint PRIMARY KEY,
     mark bigint NOT NULL DEFAULT 0,

@@ -137,9 +137,10 @@ pub fn in_scope<'a>(
     look: Look,
     arena: &'a Bump,
 ) -> Result<Vec<InScope<'a>>, Failure> {
-    // A stub that another session created first is only linked to.
+    // A stub that another session created first is only linked to; one may go by name.
     let is_own = |outcome: &&Outcome<'_>| {
-        !entities.entities[outcome.entity].stub || written.created.contains(&outcome.entity)
+        let entity = &entities.entities[outcome.entity];
+        !entity.stub || entity.removal.is_some() || written.created.contains(&outcome.entity)
     };
     let mut found: Vec<InScope<'a>> = Vec::new();
     for prune in &request.prunes {

@@ -88,10 +88,7 @@ fn sessions_at_once_leave_an_unbroken_history() {
     }
 }
 
-/// Known to fail in about one run of twenty: a stub that a session purges has then no row that tells of
-/// its making. `scripts/soak.sh history` runs it all the same.
 #[test]
-#[ignore = "a stub's making is sometimes not told"]
 fn sessions_that_purge_leave_an_unbroken_history() {
     for kept in ["full", "changes"] {
         sessions(kept, &[UPSERTS, DELETES, PURGES]);

@@ -75,6 +75,18 @@ CALL begin_with();
 SELECT * FROM did(sync('purge', of_contract()), '{"scope": 1, "meters": [{"n": "M5", "contract": 1}, {"n": "M3", "contract": 2}]}');
 SELECT * FROM meters;
 
+-- What the event removes by name as well, stub or not, goes once.
+CALL begin_with();
+SELECT * FROM did(sync('delete', of_contract()), '{"contract": {"n": 1, "meters": ["M1", "M10"]}}');
+CREATE FUNCTION sync_and(removal text) RETURNS jsonb LANGUAGE sql
+    RETURN changed(sync('purge', of_contract()) #> '{mapping,events,Changed,entities,1}',
+        jsonb_build_object('entity_schema', 'meter', 'unique_ids', '["number"]'::jsonb, 'mode', removal, 'jsonataExpression', 'removed',
+            'fields', '[{"attribute": "number", "jsonataExpression": "$"}]'::jsonb));
+SELECT * FROM did(sync_and('delete'), '{"scope": 1, "removed": ["M10", "M4"], "meters": [{"n": "M2"}, {"n": "M3"}]}');
+SELECT * FROM meters;
+SELECT * FROM did(sync_and('purge'), '{"scope": 1, "removed": ["M10", "M4"], "meters": [{"n": "M2"}]}');
+SELECT * FROM meters;
+
 -- No scope: nothing goes, the rest is done.
 CALL begin_with();
 SELECT p.payload, d.* FROM unnest(ARRAY['{"meters": {"n": "M1", "note": "a"}}', '{"scope": null, "meters": {"n": "M1", "note": "b"}}', '{"scope": "", "meters": {"n": "M1", "note": "c"}}']::jsonb[]) WITH ORDINALITY AS p(payload, n),

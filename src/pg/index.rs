@@ -12,6 +12,7 @@ use pgrx::pg_sys::{self, Datum, IndexScanDesc, LOCKMODE, Oid, Relation, ScanKeyD
 use smallvec::SmallVec;
 
 use super::rights::{READ, has_on_whole};
+use super::writer::Place;
 use super::{PgError, array, attempt, interrupt, raw};
 
 const LOCK: LOCKMODE = pg_sys::AccessShareLock as LOCKMODE;
@@ -21,7 +22,7 @@ const KEEP_LOCK: LOCKMODE = pg_sys::NoLock as LOCKMODE;
 /// An index by whose columns, of text, rows are found.
 pub struct Index {
     table: Oid,
-    oid: Oid,
+    pub oid: Oid,
     /// Whether at most one row has a key, at any moment.
     pub is_unique: bool,
     /// For each of its columns, the part of a key that it is compared with.
@@ -41,9 +42,9 @@ struct IndexOf {
 
 /// A column by its number.
 #[derive(Clone, Copy)]
-struct Column {
-    number: c_int,
-    ty: Oid,
+pub(super) struct Column {
+    pub number: c_int,
+    pub ty: Oid,
 }
 
 impl Index {
@@ -54,7 +55,7 @@ impl Index {
         key: &[String],
         columns: &[(&str, Oid)],
     ) -> Result<Option<Index>, PgError> {
-        let Some(table) = Table::open(table)? else { return Ok(None) };
+        let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
         let key = key.iter().map(|name| table.column(name, pg_sys::TEXTOID));
         let key = key.collect::<Result<Option<Vec<Column>>, _>>()?;
         let columns = columns.iter().map(|(name, ty)| table.column(name, *ty));
@@ -83,7 +84,7 @@ impl Index {
         arena: &Bump,
         mut found: impl FnMut(usize, Row<'_>) -> Result<(), PgError>,
     ) -> Result<bool, PgError> {
-        let Some(table) = Table::open(self.table)? else { return Ok(false) };
+        let Some(table) = Table::open(self.table, LOCK)? else { return Ok(false) };
         let is_as_it_was =
             self.columns.iter().all(|it| table.has(*it)) && table.indexes()?.contains(&self.oid);
         let index = if is_as_it_was { table.open_index(self.oid)? } else { None };
@@ -113,17 +114,22 @@ impl Index {
 
 /// An open table, a plain one whose rows the current role may all read. After an error the
 /// (sub)transaction's end closes it.
-struct Table {
-    oid: Oid,
-    relation: Relation,
+pub(super) struct Table {
+    pub oid: Oid,
+    pub relation: Relation,
 }
 
 impl Table {
-    /// `None` for what is to be read by a statement, or is gone.
-    fn open(oid: Oid) -> Result<Option<Table>, PgError> {
-        // SAFETY: the relation is open while it is read.
+    /// `None` for what is to be read by a statement, or is gone. Extensions that check the rights
+    /// to tables are asked by statements alone.
+    pub fn open(oid: Oid, lock: LOCKMODE) -> Result<Option<Table>, PgError> {
+        // SAFETY: the relation is open while it is read; a hook is set when a library is loaded.
         unsafe {
-            let relation = attempt(|| raw::try_table_open(oid, LOCK))?;
+            let hook = pg_sys::ExecutorCheckPerms_hook;
+            if hook.is_some() {
+                return Ok(None);
+            }
+            let relation = attempt(|| raw::try_table_open(oid, lock))?;
             if relation.is_null() {
                 return Ok(None);
             }
@@ -140,13 +146,13 @@ impl Table {
         }
     }
 
-    fn close(self) -> Result<(), PgError> {
+    pub fn close(self) -> Result<(), PgError> {
         // SAFETY: it is open, and nothing reads it any more.
         unsafe { attempt(|| raw::table_close(self.relation, KEEP_LOCK)) }
     }
 
     /// The column so named, if it is of the type.
-    fn column(&self, name: &str, ty: Oid) -> Result<Option<Column>, PgError> {
+    pub fn column(&self, name: &str, ty: Oid) -> Result<Option<Column>, PgError> {
         let name = CString::new(name).expect("names of PostgreSQL hold no NUL");
         let (relation, name) = (self.relation, name.as_ptr());
         // SAFETY: the table is open, the name lives through the call.
@@ -156,7 +162,7 @@ impl Table {
     }
 
     /// Whether the table has the column, and of its type; one that was dropped has no type.
-    fn has(&self, column: Column) -> bool {
+    pub fn has(&self, column: Column) -> bool {
         // SAFETY: the table is open; a column that is not there has no type.
         unsafe { pg_sys::SPI_gettypeid((*self.relation).rd_att, column.number) == column.ty }
     }
@@ -344,5 +350,11 @@ impl Row<'_> {
             let slot = &*self.slot;
             (!*slot.tts_isnull.add(at)).then(|| *slot.tts_values.add(at))
         }
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        // SAFETY: the slot holds the row.
+        unsafe { Place::of(self.slot) }
     }
 }

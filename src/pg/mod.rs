@@ -6,6 +6,7 @@
 pub mod array;
 pub mod call;
 pub mod default;
+mod generated;
 pub mod guard;
 pub mod index;
 pub mod interrupt;
@@ -15,6 +16,7 @@ pub mod raw;
 pub mod rights;
 pub mod spi;
 pub mod subtransaction;
+pub mod writer;
 
 pub use call::{Call, enter};
 pub use guard::{PgError, attempt};

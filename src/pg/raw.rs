@@ -5,13 +5,14 @@
 //! Every function here may only be called inside `attempt`, unless it cannot raise.
 
 use pgrx::pg_sys::{
-    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, CommandId, Datum, EState, ErrorData,
-    Expr, ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource, HeapTuple,
-    IndexScanDesc, LOCKMODE, LOCKTAG, List, LockAcquireResult, MemoryContext, Node, ObjectType,
-    Oid, Relation, ResourceOwner, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size,
-    Snapshot, TupleDesc, TupleTableSlot, Tuplestorestate, varlena,
+    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, CmdType, CommandId, Datum, EState,
+    ErrorData, Expr, ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource,
+    HeapTuple, Index, IndexScanDesc, LOCKMODE, LOCKTAG, List, LockAcquireResult, MemoryContext,
+    Node, ObjectType, Oid, PlanState, Relation, ResourceOwner, ResultRelInfo, SPIPlanPtr,
+    SPITupleTable, ScanDirection, ScanKeyData, Size, Snapshot, TransactionId, TupleDesc,
+    TupleTableSlot, TupleTableSlotOps, Tuplestorestate, varlena,
 };
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_void};
 
 unsafe extern "C-unwind" {
     // Errors
@@ -127,6 +128,69 @@ unsafe extern "C-unwind" {
     ) -> bool;
     pub fn index_endscan(scan: IndexScanDesc);
 
+    // Writing rows
+    pub fn InitResultRelInfo(
+        result: *mut ResultRelInfo,
+        relation: Relation,
+        range_table_index: Index,
+        root: *mut ResultRelInfo,
+        instrument: c_int,
+    );
+    pub fn ExecOpenIndices(result: *mut ResultRelInfo, is_speculative: bool);
+    pub fn ExecCloseIndices(result: *mut ResultRelInfo);
+    pub fn ExecConstraints(
+        result: *mut ResultRelInfo,
+        slot: *mut TupleTableSlot,
+        executor: *mut EState,
+    );
+    #[cfg(feature = "pg15")]
+    pub fn ExecInsertIndexTuples(
+        result: *mut ResultRelInfo,
+        slot: *mut TupleTableSlot,
+        executor: *mut EState,
+        is_update: bool,
+        no_error: bool,
+        is_conflict: *mut bool,
+        arbiters: *mut List,
+    ) -> *mut List;
+    #[cfg(not(feature = "pg15"))]
+    pub fn ExecInsertIndexTuples(
+        result: *mut ResultRelInfo,
+        slot: *mut TupleTableSlot,
+        executor: *mut EState,
+        is_update: bool,
+        no_error: bool,
+        is_conflict: *mut bool,
+        arbiters: *mut List,
+        only_summarizing: bool,
+    ) -> *mut List;
+    pub fn CheckCmdReplicaIdentity(relation: Relation, command: CmdType::Type);
+    pub fn GetCurrentTransactionId() -> TransactionId;
+    pub fn SpeculativeInsertionLockAcquire(transaction: TransactionId) -> u32;
+    pub fn SpeculativeInsertionLockRelease(transaction: TransactionId);
+    pub fn MakeSingleTupleTableSlot(
+        description: TupleDesc,
+        operations: *const TupleTableSlotOps,
+    ) -> *mut TupleTableSlot;
+    pub fn ExecStoreVirtualTuple(slot: *mut TupleTableSlot) -> *mut TupleTableSlot;
+    pub fn lappend_oid(list: *mut List, oid: Oid) -> *mut List;
+
+    // Expressions that are kept
+    pub fn expression_planner_with_deps(
+        expression: *mut Expr,
+        relations: *mut *mut List,
+        others: *mut *mut List,
+    ) -> *mut Expr;
+    pub fn ExecInitExpr(expression: *mut Expr, parent: *mut PlanState) -> *mut ExprState;
+    pub fn AllocSetContextCreateInternal(
+        parent: MemoryContext,
+        name: *const c_char,
+        least: Size,
+        first: Size,
+        most: Size,
+    ) -> MemoryContext;
+    pub fn MemoryContextDelete(context: MemoryContext);
+
     // SPI
     pub fn SPI_fnumber(description: TupleDesc, name: *const c_char) -> c_int;
     pub fn SPI_connect() -> c_int;
@@ -173,7 +237,7 @@ unsafe extern "C-unwind" {
 
     // Data
     pub fn pg_detoast_datum(datum: *mut varlena) -> *mut varlena;
-    pub fn palloc(size: Size) -> *mut std::ffi::c_void;
+    pub fn palloc(size: Size) -> *mut c_void;
     pub fn InitMaterializedSRF(call: FunctionCallInfo, flags: u32);
     pub fn tuplestore_putvalues(
         store: *mut Tuplestorestate,

@@ -56,6 +56,7 @@ pub fn find_by_index<'a>(
             stub: row.datum(1).is_some_and(|stub| stub.value() != 0),
             is_deleted: deleted_at.is_some(),
             attributes,
+            place: Some(row.place()),
         };
         rows.push((at, deleted_at, row));
         Ok(())
@@ -75,7 +76,7 @@ pub fn find_by_index<'a>(
 
 impl EntityType {
     /// The index of a key set, in a managed table that is as it was made.
-    fn index(&self, set: usize) -> Result<Option<&Index>, PgError> {
+    pub(super) fn index(&self, set: usize) -> Result<Option<&Index>, PgError> {
         let key_set = &self.key_sets[set];
         if let Some(known) = key_set.index.get() {
             return Ok(known.as_ref());

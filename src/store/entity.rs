@@ -3,6 +3,7 @@
 use erp_engine::jsonb::{Object, Value};
 
 use super::Key;
+use crate::pg::writer::Place;
 
 /// An entity that a chunk touches.
 #[derive(Clone)]
@@ -16,6 +17,8 @@ pub struct Entity<'a> {
     /// Whether its row in the table is a stub.
     pub was_stub: bool,
     pub was_deleted: bool,
+    /// Where its row stands, if it was found through an index.
+    pub place: Option<Place>,
     /// The attributes of its row.
     pub row_attributes: Option<Object<'a>>,
     /// The attributes as they will be; `None` when nothing but the id was read.
@@ -86,6 +89,7 @@ impl<'a> Entity<'a> {
             is_deleted: false,
             was_stub: false,
             was_deleted: false,
+            place: None,
             row_attributes: None,
             attributes: None,
             identifiers: Vec::new(),

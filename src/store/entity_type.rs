@@ -15,7 +15,7 @@ use super::statements::Kept;
 use crate::error::Failure;
 use crate::pg::index::Index;
 use crate::pg::spi::{Access, Planning, Statement, in_latest_snapshot, in_system_path};
-use crate::pg::{PgError, attempt, raw};
+use crate::pg::{PgError, attempt, raw, writer};
 
 /// What a relation does about a target that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct EntityType {
     /// The table's qualified name, quoted.
     pub(super) name: String,
     pub(super) statements: Rc<Kept>,
+    /// What is kept for writing rows without statements.
+    pub(super) writing: Rc<RefCell<writer::Kept>>,
     /// Key sets that are not prepared, but were asked for.
     others: Rc<RefCell<Vec<Rc<KeySet>>>>,
 }
@@ -277,6 +279,7 @@ fn load(slug: &str) -> Result<Option<EntityType>, Failure> {
         identifiers: Vec::new(),
         name: name.to_owned(),
         statements: Rc::default(),
+        writing: Rc::default(),
         others: Rc::default(),
     };
     if let Some(Value::Array(sets)) = row.jsonb(4, &arena)? {

@@ -29,6 +29,7 @@ pub mod check;
 pub mod columns;
 mod decide;
 mod deletions;
+mod direct;
 pub mod entity;
 pub mod entity_type;
 mod guard;

@@ -20,6 +20,7 @@ use crate::error::Failure;
 use crate::pg::array;
 use crate::pg::lock::Group;
 use crate::pg::spi::{Access, in_latest_snapshot, in_one_snapshot, keeps_one_snapshot};
+use crate::pg::writer::Place;
 
 /// What was found.
 pub struct Found<'a> {
@@ -55,6 +56,8 @@ pub struct Row<'a> {
     pub(super) stub: bool,
     pub is_deleted: bool,
     pub(super) attributes: Option<Value<'a>>,
+    /// Where it stands, if it was found through an index.
+    pub(super) place: Option<Place>,
 }
 
 impl<'a> Row<'a> {
@@ -266,7 +269,7 @@ fn add<'a>(
         };
         for row in rows {
             let address = (ty, set, row.key);
-            entities.add_found(address, row.id, row.stub, row.is_deleted, row.attributes());
+            entities.add_found(address, &row);
             seen.push((address, row));
         }
     }
@@ -293,6 +296,7 @@ pub fn find_by_id<'a>(
             stub: row.bool(2),
             is_deleted: row.bool(3),
             attributes: row.jsonb(4, arena)?,
+            place: None,
         });
     }
     Ok(found)
@@ -333,6 +337,7 @@ pub fn find_by_key<'a>(
             stub: row.bool(3),
             is_deleted: row.bool(4),
             attributes: row.jsonb(5, arena)?,
+            place: None,
         });
     }
     Ok(found)

@@ -14,6 +14,7 @@ use super::entity::{Change, Entity, Removal};
 use super::entity_type::{EntityType, Purpose, create_hint};
 use super::layout::IdSource;
 use super::request::identifier_text;
+use super::resolve::Row;
 
 /// A key of a key set of a type.
 pub type Address<'a> = (usize, usize, Key<'a>);
@@ -59,26 +60,20 @@ impl<'a> WorkingSet<'a> {
     }
 
     /// Adds an entity that was found under `key`.
-    pub fn add_found(
-        &mut self,
-        address: Address<'a>,
-        id: &'a str,
-        stub: bool,
-        is_deleted: bool,
-        attributes: Option<Object<'a>>,
-    ) {
+    pub fn add_found(&mut self, address: Address<'a>, row: &Row<'a>) {
         let (ty, ..) = address;
-        let index = *self.by_id.entry((ty, id)).or_insert_with(|| {
+        let index = *self.by_id.entry((ty, row.id)).or_insert_with(|| {
             self.entities.push(Entity {
-                stub,
-                is_deleted,
-                was_stub: stub,
-                was_deleted: is_deleted,
-                ..Entity::new(ty, id)
+                stub: row.stub,
+                is_deleted: row.is_deleted,
+                was_stub: row.stub,
+                was_deleted: row.is_deleted,
+                place: row.place,
+                ..Entity::new(ty, row.id)
             });
             self.entities.len() - 1
         });
-        if let (Some(attributes), None) = (attributes, self.entities[index].attributes) {
+        if let (Some(attributes), None) = (row.attributes(), self.entities[index].attributes) {
             let identifiers = self.types[ty].identifiers.iter();
             self.entities[index].identifiers = identifiers
                 .map(|name| {

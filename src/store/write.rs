@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::Key;
 use super::apply::Stop;
 use super::changes::Unlinked;
+use super::direct::Direct;
 use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::guard::Way;
@@ -84,14 +85,23 @@ pub fn write<'a>(
             table.delete(&mut written)?;
             continue;
         }
-        let (first, then): (Vec<usize>, Vec<usize>) =
-            by_id.into_iter().partition(|index| entities.gives_up_key(&entities.entities[*index]));
-        table.update(first, &mut written)?;
-        table.update(then, &mut written)?;
-        table.lock(unchanged, &mut written)?;
-        table.insert_new(new, &mut written)?;
-        for (set, rows) in by_set.into_iter().enumerate() {
-            table.insert(set, rows, &mut written)?;
+        let is_any = [&by_id, &unchanged, &new].iter().any(|rows| !rows.is_empty())
+            || by_set.iter().any(|rows| !rows.is_empty());
+        if is_any {
+            let (first, then): (Vec<usize>, Vec<usize>) = by_id
+                .into_iter()
+                .partition(|index| entities.gives_up_key(&entities.entities[*index]));
+            let mut kept = table.ty.writing.try_borrow_mut().ok();
+            let mut direct = Direct::open(entities, table.ty, kept.as_mut(), now, arena)?;
+            table.update(direct.update(first)?, &mut written)?;
+            table.update(direct.update(then)?, &mut written)?;
+            table.lock(direct.lock(unchanged)?, &mut written)?;
+            table.insert_new(direct.insert_new(new, &mut written)?, &mut written)?;
+            for (set, rows) in by_set.into_iter().enumerate() {
+                let left = direct.insert(set, rows, &mut written)?;
+                table.insert(set, left, &mut written)?;
+            }
+            direct.close()?;
         }
         table.delete(&mut written)?;
     }
@@ -393,7 +403,7 @@ pub fn not_written(ty: &EntityType) -> Error {
 }
 
 /// What a row has when it is created: the patches applied to nothing.
-fn as_new<'a>(entity: &Entity<'a>) -> Result<std::borrow::Cow<'a, [u8]>, Failure> {
+pub fn as_new<'a>(entity: &Entity<'a>) -> Result<std::borrow::Cow<'a, [u8]>, Failure> {
     if let [only] = entity.patches[..]
         && !has_operations(only)
     {

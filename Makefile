@@ -2,7 +2,7 @@
 # As root, missing Debian packages are installed. As a plain user, the command that root must run is printed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test test-engine test-regress test-isolation test-sql fuzz soak bench bench-engine bench-engines build install lint fmt clean ready
+.PHONY: help demo psql test test-engine test-regress test-isolation test-sql test-statements fuzz soak bench bench-engine bench-engines build install lint fmt clean ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test-isolation: ## sessions step by step, and their expected output (NAME='file 
 
 test-sql: ## integration tests through connections (NAME=filter)
 	@scripts/test.sh sql
+
+test-statements: ## what is applied, once more with tables accessed by statements alone
+	@scripts/test.sh statements
 
 soak: ## the long forms of the tests, for hours; scripts/soak.sh PART… runs some of them
 	@scripts/soak.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART…]: runs the parts lint, engine, regress, isolation and sql (all of them without arguments).
+# test.sh [PART…]: runs the parts lint, engine, regress, isolation, sql and statements (all of them without arguments).
 #
 # NAME='…' chooses tests: files for regress and isolation, a filter for engine and sql. The last line is "N passed, N failed", the sum of
 # what the runners say themselves; a part that breaks or runs no test at all counts as one failure, so that line
@@ -106,23 +106,35 @@ run_engine() { cargo test -p erp_engine --no-fail-fast "${LOCKED[@]}" ${NAME:+"$
 
 run_sql() { cargo test -p erp_tests --no-fail-fast "${LOCKED[@]}" ${NAME:+"$NAME"}; }
 
+# What is applied, once more by statements alone.
+run_statements() {
+    local PGOPTIONS="-c erp_toolkit.direct_access=off" rc=0 name
+    export PGOPTIONS
+    dropdb --if-exists regress && dropdb --if-exists isolation && run_regress && run_isolation || rc=$?
+    for name in batches concurrency history model races references removals serial; do
+        cargo test -p erp_tests --no-fail-fast "${LOCKED[@]}" --test "$name" || rc=$?
+    done
+    return $rc
+}
+
 # Within the throw-away cluster.
 if [ "${1:-}" = --in-cluster ]; then
     case " $2 " in *" regress "*) stage "pg_regress" && part regress run_regress ;; esac
     case " $2 " in *" isolation "*) stage "isolation tests" && part isolation run_isolation ;; esac
     case " $2 " in *" sql "*) stage "integration tests" && part sql run_sql ;; esac
+    case " $2 " in *" statements "*) stage "by statements alone" && part statements run_statements ;; esac
     exit 0
 fi
 
 # The parts that need a server share one cluster.
 server_parts() {
     scripts/build.sh && scripts/private-server.sh || return
-    case " $* " in *" sql "*) quiet build-tests cargo test -p erp_tests --no-run "${LOCKED[@]}" || return ;; esac
+    case " $* " in *" sql "* | *" statements "*) quiet build-tests cargo test -p erp_tests --no-run "${LOCKED[@]}" || return ;; esac
     CLUSTER_LOG=$LOGS/server.log scripts/with-cluster.sh scripts/test.sh --in-cluster "$*"
 }
 
 scripts/setup.sh 'postgresql-*-plpgsql-check' 'postgresql-*-cron'
-[ $# -gt 0 ] || set -- lint engine regress isolation sql
+[ $# -gt 0 ] || set -- lint engine regress isolation sql statements
 mkdir -p "$LOGS"
 : >"$results"
 on_server=()
@@ -130,7 +142,7 @@ for name in "$@"; do
     case $name in
         lint) stage "format and clippy" && part lint scripts/lint.sh ;;
         engine) stage "engine tests" && part engine run_engine ;;
-        regress | isolation | sql) on_server+=("$name") ;;
+        regress | isolation | sql | statements) on_server+=("$name") ;;
         *) die "there is no part $name" ;;
     esac
 done

@@ -1,5 +1,5 @@
 //! The settings under `erp_toolkit.`: limits of mappings, events and expressions, and of what an
-//! event may remove; how long is kept what has ended.
+//! event may remove; how long is kept what has ended; how tables are accessed.
 
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ static MAX_RESULT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 /// -1: any number.
 static MAX_PRUNE: GucSetting<i32> = GucSetting::<i32>::new(-1);
 
+static DIRECT_ACCESS: GucSetting<bool> = GucSetting::<bool>::new(true);
+
 /// How long rows are kept, in minutes; -1: for ever. `erp_maintain`, in SQL, reads them.
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(180 * DAY);
@@ -41,6 +43,14 @@ const DAY: i32 = 24 * 60;
 pub fn define() {
     define_limits();
     define_retention();
+    GucRegistry::define_bool_guc(
+        c"erp_toolkit.direct_access",
+        c"Looks entities up and writes them without statements.",
+        c"Where a statement would do nothing else. Off: every access is a statement, for auto_explain to show.",
+        &DIRECT_ACCESS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     // SAFETY: a C string.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"erp_toolkit".as_ptr()) }
 }
@@ -228,6 +238,11 @@ fn define_retention() {
 /// How many entities one event may purge or prune; `None`: any number.
 pub fn max_prune() -> Option<usize> {
     usize::try_from(MAX_PRUNE.get()).ok()
+}
+
+/// Whether tables may be accessed without statements.
+pub fn direct_access() -> bool {
+    DIRECT_ACCESS.get()
 }
 
 fn count(setting: &GucSetting<i32>) -> usize {

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::rights::{READ, has_on_whole};
 use super::writer::Place;
 use super::{PgError, array, attempt, interrupt, raw};
+use crate::settings;
 
 const LOCK: LOCKMODE = pg_sys::AccessShareLock as LOCKMODE;
 /// Locks are held to the end of the transaction, as those of statements are.
@@ -74,6 +75,21 @@ impl Index {
         Ok(found)
     }
 
+    /// The unique index of `table` that is made of the columns `key`, of the rows that the column
+    /// `flag` is true of.
+    pub fn of_flagged(table: Oid, key: &[String], flag: &str) -> Result<Option<Oid>, PgError> {
+        let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
+        let key = key.iter().map(|name| table.column(name, pg_sys::TEXTOID));
+        let key = key.collect::<Result<Option<Vec<Column>>, _>>()?;
+        let flag = table.column(flag, pg_sys::BOOLOID)?;
+        let found = match (key, flag) {
+            (Some(key), Some(flag)) => table.flagged_index_of(&key, flag)?,
+            _ => None,
+        };
+        table.close()?;
+        Ok(found)
+    }
+
     /// Tells `found` of the rows that have one of `keys`, at most `most` a key, as the active
     /// snapshot sees them, each with the position of its key. `false`, and nothing is told, when
     /// that is left to a statement.
@@ -126,7 +142,7 @@ impl Table {
         // SAFETY: the relation is open while it is read; a hook is set when a library is loaded.
         unsafe {
             let hook = pg_sys::ExecutorCheckPerms_hook;
-            if hook.is_some() {
+            if hook.is_some() || !settings::direct_access() {
                 return Ok(None);
             }
             let relation = attempt(|| raw::try_table_open(oid, lock))?;
@@ -182,11 +198,29 @@ impl Table {
         }
     }
 
+    /// The unique index that is made of the columns, of the rows that `flag` is true of.
+    fn flagged_index_of(&self, key: &[Column], flag: Column) -> Result<Option<Oid>, PgError> {
+        for oid in self.indexes()? {
+            let Some(index) = self.open_index(oid)? else { continue };
+            // SAFETY: the index is open while it is read.
+            let is_it = unsafe {
+                let form = &*(*index).rd_index;
+                let is_unique = form.indisunique && form.indimmediate;
+                is_unique && parts(index, key)?.is_some() && is_where(index, flag)?
+            };
+            close_index(index)?;
+            if is_it {
+                return Ok(Some(oid));
+            }
+        }
+        Ok(None)
+    }
+
     /// The index that is made of the columns.
     fn index_of(&self, key: &[Column]) -> Result<Option<IndexOf>, PgError> {
         for oid in self.indexes()? {
             let Some(index) = self.open_index(oid)? else { continue };
-            let parts = parts(index, key)?;
+            let parts = if has_all(index)? { parts(index, key)? } else { None };
             // SAFETY: the index is open.
             let form = unsafe { &*(*index).rd_index };
             let is_unique = form.indisunique && form.indimmediate;
@@ -218,16 +252,38 @@ fn close_index(index: Relation) -> Result<(), PgError> {
     unsafe { attempt(|| raw::index_close(index, KEEP_LOCK)) }
 }
 
-/// For each column of an index, which of `key` it is; `None` when the index is not a tree of all
-/// rows by exactly these columns, compared byte by byte.
+/// Whether an open index has all rows.
+fn has_all(index: Relation) -> Result<bool, PgError> {
+    // SAFETY: the list is a copy of ours.
+    unsafe { attempt(|| raw::RelationGetIndexPredicate(index).is_null()) }
+}
+
+/// Whether an open index has the rows that a boolean column is true of.
+fn is_where(index: Relation, flag: Column) -> Result<bool, PgError> {
+    // SAFETY: the list is a copy of ours; it is read while it lives.
+    unsafe {
+        attempt(|| {
+            let predicate = raw::RelationGetIndexPredicate(index);
+            if predicate.is_null() || (*predicate).length != 1 {
+                return false;
+            }
+            let only: *mut pg_sys::Node = (*(*predicate).elements).ptr_value.cast();
+            let column: *mut pg_sys::Var = only.cast();
+            (*only).type_ == pg_sys::NodeTag::T_Var
+                && c_int::from((*column).varattno) == flag.number
+        })
+    }
+}
+
+/// For each column of an index, which of `key` it is; `None` when the index is not a tree by exactly
+/// these columns, compared byte by byte.
 fn parts(index: Relation, key: &[Column]) -> Result<Option<Parts>, PgError> {
     // SAFETY: the index is open while it is read.
     unsafe {
         let form = &*(*index).rd_index;
         let count = form.indnkeyatts as usize;
         let is_tree = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID;
-        let is_partial = !attempt(|| raw::RelationGetIndexPredicate(index))?.is_null();
-        if !is_tree || is_partial || count != key.len() {
+        if !is_tree || count != key.len() {
             return Ok(None);
         }
         let families = std::slice::from_raw_parts((*index).rd_opfamily, count);

@@ -108,7 +108,6 @@ impl<'k> Writer<'k> {
             attempt(|| {
                 raw::CommandCounterIncrement();
                 raw::PushActiveSnapshot(raw::GetTransactionSnapshot());
-                raw::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
                 let executor = raw::CreateExecutorState();
                 raw::MakePerTupleExprContext(executor);
                 let result: *mut ResultRelInfo = raw::palloc(size_of::<ResultRelInfo>()).cast();
@@ -158,16 +157,28 @@ impl<'k> Writer<'k> {
         self.table.close()
     }
 
+    fn indexes(&self) -> &[Relation] {
+        // SAFETY: the indexes are open as long as the table; without any there is no array.
+        unsafe {
+            match (*self.result).ri_NumIndices as usize {
+                0 => &[],
+                count => std::slice::from_raw_parts((*self.result).ri_IndexRelationDescs, count),
+            }
+        }
+    }
+
+    fn has_index(&self, index: Oid) -> bool {
+        // SAFETY: the indexes are open.
+        self.indexes().iter().any(|known| unsafe { (**known).rd_id == index })
+    }
+
     /// Whether no index checks its rows at the end of the statement or transaction.
     fn checks_at_once(&self) -> bool {
-        // SAFETY: the indexes are open.
-        unsafe {
-            let count = (*self.result).ri_NumIndices as usize;
-            (0..count).all(|at| {
-                let form = &*(**(*self.result).ri_IndexRelationDescs.add(at)).rd_index;
-                form.indimmediate && !form.indisexclusion
-            })
-        }
+        self.indexes().iter().all(|index| {
+            // SAFETY: the indexes are open.
+            let form = unsafe { &*(**index).rd_index };
+            form.indimmediate && !form.indisexclusion
+        })
     }
 
     /// Makes a version of a row another one, with these values, by the positions of their columns.
@@ -186,6 +197,7 @@ impl<'k> Writer<'k> {
         self.in_row(|| {
             // SAFETY: table, slots and executor are open.
             unsafe {
+                raw::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
                 copy(old, new, relation);
                 fill(new, columns, values);
                 complete(relation, result, executor, new, generated);
@@ -224,6 +236,11 @@ impl<'k> Writer<'k> {
         })
     }
 
+    /// Whether the role may update rows.
+    pub fn may_update(&self) -> bool {
+        self.may_update
+    }
+
     /// Adds a row of these values. `unless` names the unique index in which a row of the same key
     /// may be, of another session: then `false`, and nothing is done.
     pub fn insert(
@@ -231,7 +248,7 @@ impl<'k> Writer<'k> {
         values: &[(usize, Option<Datum>)],
         unless: Option<Oid>,
     ) -> Result<bool, PgError> {
-        if !self.may_insert {
+        if !self.may_insert || !unless.is_none_or(|index| self.has_index(index)) {
             return Ok(false);
         }
         let (relation, result, executor) = (self.table.relation, self.result, self.executor);

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 
 use bumpalo::Bump;
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
 
 use super::Key;
 use super::entity_type::EntityType;
@@ -22,7 +22,7 @@ use crate::pg::spi::uuid;
 const MOST: usize = 100;
 
 /// The columns that are read, as they stand in every managed table.
-const COLUMNS: [(&str, pg_sys::Oid); 4] = [
+const COLUMNS: [(&str, Oid); 4] = [
     ("id", pg_sys::UUIDOID),
     ("stub", pg_sys::BOOLOID),
     ("deleted_at", pg_sys::TIMESTAMPTZOID),
@@ -81,15 +81,37 @@ impl EntityType {
         if let Some(known) = key_set.index.get() {
             return Ok(known.as_ref());
         }
-        let names: Option<Vec<String>> =
-            key_set.columns.iter().map(|column| column.name().map(unquoted)).collect();
-        let found = match names {
-            Some(names) if self.layout.is_managed && key_set.is_indexed => {
-                Index::of(self.table, &names, &COLUMNS)?
-            }
-            _ => None,
+        let found = match self.indexed_columns(set) {
+            Some(names) => Index::of(self.table, &names, &COLUMNS)?,
+            None => None,
         };
         Ok(key_set.index.get_or_init(|| found).as_ref())
+    }
+
+    /// The unique index that keeps two entities from having a key of a key set; where that is none
+    /// to upsert by, two stubs.
+    pub(super) fn guard_of(&self, set: usize) -> Result<Option<Oid>, PgError> {
+        let key_set = &self.key_sets[set];
+        if key_set.is_unique {
+            return Ok(self.index(set)?.filter(|index| index.is_unique).map(|index| index.oid));
+        }
+        if let Some(known) = key_set.stub_index.get() {
+            return Ok(*known);
+        }
+        let found = match self.indexed_columns(set) {
+            Some(names) => Index::of_flagged(self.table, &names, "stub")?,
+            None => None,
+        };
+        Ok(*key_set.stub_index.get_or_init(|| found))
+    }
+
+    /// The columns of a key set, in a managed table.
+    fn indexed_columns(&self, set: usize) -> Option<Vec<String>> {
+        let key_set = &self.key_sets[set];
+        if !self.layout.is_managed || !key_set.is_indexed {
+            return None;
+        }
+        key_set.columns.iter().map(|column| column.name().map(unquoted)).collect()
     }
 }
 

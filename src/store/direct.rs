@@ -129,11 +129,13 @@ impl<'k, 'a> Direct<'k, 'a> {
         mut rows: Vec<Keyed<'a>>,
         written: &mut Written<'a>,
     ) -> Result<Vec<Keyed<'a>>, Failure> {
-        if rows.is_empty() || self.writer.is_none() || !self.ty.key_sets[set].is_unique {
+        let Some(writer) = &self.writer else { return Ok(rows) };
+        // As the statements, so that rights do not hang on who was there first.
+        let may = writer.may_update() || !self.ty.key_sets[set].is_unique;
+        if rows.is_empty() || !may {
             return Ok(rows);
         }
-        let index = self.ty.index(set)?.filter(|index| index.is_unique).map(|index| index.oid);
-        let Some(index) = index else { return Ok(rows) };
+        let Some(index) = self.ty.guard_of(set)? else { return Ok(rows) };
         rows.sort_by_key(|row| row.key);
         let mut left = Vec::new();
         for row in rows {

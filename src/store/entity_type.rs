@@ -62,6 +62,8 @@ pub struct KeySet {
     pub(super) statements: Kept,
     /// See [`EntityType::index`].
     pub(super) index: OnceCell<Option<Index>>,
+    /// See [`EntityType::guard_of`].
+    pub(super) stub_index: OnceCell<Option<Oid>>,
 }
 
 /// Where a table has an identifier. Names are quoted.
@@ -354,6 +356,7 @@ impl KeySet {
             is_indexed,
             statements: Kept::default(),
             index: OnceCell::new(),
+            stub_index: OnceCell::new(),
         }
     }
 

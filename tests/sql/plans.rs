@@ -19,11 +19,16 @@ const MANY: i32 = 50_000;
 
 #[test]
 fn tables_filled_just_now_are_looked_up_by_index() {
-    let database = Database::new("plans_managed");
-    let mut session = database.connect();
-    session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
-    session.batch_execute("ALTER TABLE contact SET (autovacuum_enabled = off)").unwrap();
-    is_looked_up_by_index(&mut session);
+    for direct_access in ["on", "off"] {
+        let database = Database::new("plans_managed");
+        let mut session = database.connect();
+        session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
+        let unkept = format!(
+            "ALTER TABLE contact SET (autovacuum_enabled = off); SET erp_toolkit.direct_access = {direct_access}"
+        );
+        session.batch_execute(&unkept).unwrap();
+        is_looked_up_by_index(&mut session);
+    }
 }
 
 #[test]
@@ -105,6 +110,38 @@ fn statements_neither_hash_documents_nor_scan_tables_nor_are_compiled() {
     assert_eq!(callers.iter().any(|plan| plan.contains("JIT:")), is_compiled, "{callers:#?}");
 }
 
+/// As long as a statement would do nothing else.
+#[test]
+fn entities_are_looked_up_and_written_without_statements() {
+    let database = Database::new("plans_direct");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let plans = told.clone();
+    let mut session = database.connect_told(move |notice| plans.lock().unwrap().push(notice));
+    session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
+    session.batch_execute(SHOW_PLANS).unwrap();
+    session.batch_execute("RESET erp_toolkit.direct_access").unwrap();
+    let mut statements = |session: &mut Client| {
+        told.lock().unwrap().clear();
+        apply(session, 1, 1, "first");
+        apply(session, 1, 5, "first");
+        apply(session, 1, 500, "second");
+        let told = told.lock().unwrap();
+        let is_ours =
+            |plan: &&String| plan.contains("contact") && !plan.contains("erp_apply_batch");
+        told.iter().filter(is_ours).cloned().collect::<Vec<String>>()
+    };
+    let without = statements(&mut session);
+    assert!(without.is_empty(), "{without:#?}");
+    session
+        .batch_execute(
+            "TRUNCATE contact;
+             CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+             CREATE TRIGGER pass BEFORE INSERT OR UPDATE ON contact FOR EACH ROW EXECUTE FUNCTION pass()",
+        )
+        .unwrap();
+    assert!(!statements(&mut session).is_empty(), "a trigger is run by statements");
+}
+
 const SHOW_PLANS: &str = "
     LOAD 'auto_explain';
     SET auto_explain.log_min_duration = 0;
@@ -112,7 +149,8 @@ const SHOW_PLANS: &str = "
     SET auto_explain.log_level = notice;
     SET client_min_messages = notice;
     SET jit_above_cost = 0;
-    SET plan_cache_mode = force_custom_plan;";
+    SET plan_cache_mode = force_custom_plan;
+    SET erp_toolkit.direct_access = off;";
 
 /// Applies a batch of contacts with these numbers.
 fn apply(session: &mut Client, from: i32, to: i32, name: &str) {

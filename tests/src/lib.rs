@@ -75,6 +75,9 @@ fn config(database: Option<&str>) -> Config {
     if let Some(port) = set("PGPORT") {
         config.port(port.parse().expect("PGPORT is a number"));
     }
+    if let Some(options) = set("PGOPTIONS") {
+        config.options(&options);
+    }
     if let Some(password) = set("PGPASSWORD") {
         config.password(password);
     }

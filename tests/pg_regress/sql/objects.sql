@@ -95,7 +95,7 @@ SELECT state, message FROM failure($$ INSERT INTO erp.entity_type (slug, table_n
 SELECT state, message FROM failure($$ INSERT INTO erp.entity_key (slug, attributes, columns, is_unique) VALUES ('a', '{x}', '{x}', true) $$);
 
 -- Settings, with their units and ranges. A name that is not one is refused.
-SELECT name, setting, unit, context, min_val, max_val, short_desc FROM pg_settings WHERE name LIKE 'erp\_toolkit.%' ORDER BY name;
+SELECT name, boot_val AS setting, unit, context, min_val, max_val, short_desc FROM pg_settings WHERE name LIKE 'erp\_toolkit.%' ORDER BY name;
 SET erp_toolkit.expression_timeout = '1min';
 SHOW erp_toolkit.expression_timeout;
 RESET erp_toolkit.expression_timeout;

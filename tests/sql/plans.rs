@@ -120,7 +120,7 @@ fn entities_are_looked_up_and_written_without_statements() {
     session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
     session.batch_execute(SHOW_PLANS).unwrap();
     session.batch_execute("RESET erp_toolkit.direct_access").unwrap();
-    let mut statements = |session: &mut Client| {
+    let statements = |session: &mut Client| {
         told.lock().unwrap().clear();
         apply(session, 1, 1, "first");
         apply(session, 1, 5, "first");

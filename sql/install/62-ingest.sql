@@ -226,7 +226,7 @@ CREATE FUNCTION erp._apply_events(mappings jsonb[], runs bigint[], kept text[], 
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'erp_apply_events';
 COMMENT ON FUNCTION erp._apply_events(jsonb[], bigint[], text[], bigint[], bigint[], text[], jsonb[], text, boolean) IS
-'Private: applies events in order, each by its mapping, and keeps their history. mappings, runs, kept (what history keeps: none, changes, full): of one use case each; mapping_of: the position of each event''s. on_error: raise, or stop: the first event that fails ends the call as a row with action failed, those before it are applied; a deadlock is not tried again. event: the position in events. tell_rows: false for failures alone';
+'Private: applies events in order, each by its mapping, and keeps their history. mappings, runs, kept (what history keeps: none, changes, full): of one use case each; mapping_of: the position of each event''s. on_error: raise, or stop: the first event that fails ends the call as a row with action failed, those before it are applied; class 40 fails the call, which is to be tried again; or blame: as stop, and class 40 is a failure of the event too, unless it comes of another session or an old snapshot. event: the position in events. tell_rows: false for failures alone';
 
 -- Events that are applied together, and what is needed for it: first by use case, then by event.
 CREATE TYPE erp._work AS (
@@ -408,6 +408,44 @@ END
 $$;
 COMMENT ON FUNCTION erp._apply_all(erp._work, text) IS 'Private: applies all events of some work and notes what became of them. on_error: as _apply_events';
 
+-- Events behind one that fails are applied by another call, which holds the locks of the first: a deadlock ends with
+-- all of them tried again. What is raised at every try is some event's own doing.
+CREATE FUNCTION erp._again(on_error text, tried integer, sqlstate text) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A transaction with one snapshot would see the same.
+    IF tried >= 10 OR sqlstate <> '40P01' AND current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM pg_sleep(random() / 50);
+    RETURN CASE WHEN tried = 9 OR sqlstate <> '40P01' THEN 'blame' ELSE on_error END;
+END
+$$;
+COMMENT ON FUNCTION erp._again(text, integer, text) IS
+'Private: how events are applied once more, as on_error of _apply_events, after the try of that number ended with an SQLSTATE of class 40; null: no more';
+
+CREATE FUNCTION erp._apply_or_set_aside(begun erp._work, OUT applied erp._work)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+DECLARE
+    on_error pg_catalog.text := 'stop';
+BEGIN
+    FOR tried IN 1 .. 10 LOOP
+        BEGIN
+            applied := erp._apply_all(begun, on_error);
+            RETURN;
+        EXCEPTION WHEN transaction_rollback THEN
+            on_error := erp._again(on_error, tried, SQLSTATE);
+            IF on_error IS NULL THEN
+                RAISE;
+            END IF;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION erp._apply_or_set_aside(erp._work) IS 'Private: applies the events of some work but those that fail, and notes what became of them';
+
 CREATE FUNCTION erp._ingest(use_case text, events jsonb[], on_error text)
     RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -419,9 +457,6 @@ DECLARE
     failed pg_catalog.int8;
     failure pg_catalog.jsonb;
 BEGIN
-    IF on_error IS NULL OR on_error OPERATOR(pg_catalog.<>) ALL (ARRAY['raise', 'dead_letter']) THEN
-        RAISE EXCEPTION 'on_error must be ''raise'' or ''dead_letter''' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
     parts := erp._events(events);
     work := erp._start_ingest(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
                               parts.group_keys, parts.occurred_at);
@@ -432,7 +467,7 @@ BEGIN
         failed := NULL;
         FOR applied IN
             SELECT a.* FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of, work.events, work.event_names, work.payloads,
-                                              CASE WHEN on_error OPERATOR(pg_catalog.=) 'raise' THEN 'raise' ELSE 'stop' END, true) AS a
+                                              on_error, true) AS a
         LOOP
             event_id := work.events[applied.event];
             entity_slug := applied.entity_slug;
@@ -450,28 +485,30 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION erp._ingest(text, jsonb[], text) IS 'Private: erp_ingest_batch, tried once';
+COMMENT ON FUNCTION erp._ingest(text, jsonb[], text) IS 'Private: erp_ingest_batch, tried once. on_error: as _apply_events';
 
 CREATE FUNCTION @extschema@.erp_ingest_batch(use_case text, events jsonb[], on_error text DEFAULT 'raise')
     RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
+DECLARE
+    set_aside pg_catalog.text := 'stop';
 BEGIN
     IF on_error OPERATOR(pg_catalog.=) 'raise' THEN
         RETURN QUERY SELECT i.* FROM erp._ingest(use_case, events, on_error) AS i;
         RETURN;
+    ELSIF on_error IS NULL OR on_error OPERATOR(pg_catalog.<>) 'dead_letter' THEN
+        RAISE EXCEPTION 'on_error must be ''raise'' or ''dead_letter''' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- Behind an event that fails the others are applied by another call, which holds the locks of the first:
-    -- a deadlock ends with all of them tried again.
     FOR tried IN 1 .. 10 LOOP
         BEGIN
-            RETURN QUERY SELECT i.* FROM erp._ingest(use_case, events, on_error) AS i;
+            RETURN QUERY SELECT i.* FROM erp._ingest(use_case, events, set_aside) AS i;
             RETURN;
-        EXCEPTION WHEN deadlock_detected THEN
-            IF tried OPERATOR(pg_catalog.=) 10 THEN
+        EXCEPTION WHEN transaction_rollback THEN
+            set_aside := erp._again(set_aside, tried, SQLSTATE);
+            IF set_aside IS NULL THEN
                 RAISE;
             END IF;
-            PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 50);
         END;
     END LOOP;
 END

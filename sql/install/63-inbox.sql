@@ -131,19 +131,7 @@ BEGIN
     END IF;
     begun := erp._take(batch_size, use_case);
     taken := COALESCE(pg_catalog.cardinality(begun.events), 0);
-    -- Events behind one that fails are applied by another call, which holds the locks of the first: a deadlock
-    -- ends with all of them tried again.
-    FOR tried IN 1 .. 10 LOOP
-        BEGIN
-            work := erp._apply_all(begun, 'stop');
-            EXIT;
-        EXCEPTION WHEN deadlock_detected THEN
-            IF tried OPERATOR(pg_catalog.=) 10 THEN
-                RAISE;
-            END IF;
-            PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 50);
-        END;
-    END LOOP;
+    work := erp._apply_or_set_aside(begun);
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO done FROM pg_catalog.unnest(work.done) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO failed FROM pg_catalog.unnest(work.failed) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO dead FROM pg_catalog.unnest(work.dead) AS n;
@@ -151,7 +139,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_process(integer, text) IS
-'Applies up to batch_size events of the inbox that are due, in the calling transaction: strictly in order in each group, set-wise, any number of workers at once. An event that fails is tried again later, and later each time; after max_attempts, or at once where trying again cannot help (MP001 to MP005), it goes to the dead letters or blocks its group, as the use case''s on_poison says. use_case: those of one use case (integration/use-case) or integration alone. A row: events taken, done, failed, and dead among those. Errors: 22023, MP012, and what ends a transaction (40001, 53000, 57014…): then nothing has happened.';
+'Applies up to batch_size events of the inbox that are due, in the calling transaction: strictly in order in each group, set-wise, any number of workers at once. An event that fails is tried again later, and later each time; after max_attempts, or at once where trying again cannot help (MP001 to MP005), it goes to the dead letters or blocks its group, as the use case''s on_poison says. use_case: those of one use case (integration/use-case) or integration alone. A row: events taken, done, failed, and dead among those. Errors: 22023, MP012, and what is no event''s fault (a cancel, a deadlock, a disk that is full, 40001 in stricter levels than READ COMMITTED): then nothing has happened.';
 
 CREATE PROCEDURE @extschema@.erp_work(batch_size integer DEFAULT 1000, use_case text DEFAULT NULL, max_time interval DEFAULT '55 s',
                                       wait boolean DEFAULT false)

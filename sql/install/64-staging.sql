@@ -104,8 +104,11 @@ BEGIN
         RETURN erp._enqueue(use_case, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
     END IF;
     work := erp._start_ingest(use_case, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
-    PERFORM erp._apply_all(work, CASE WHEN pg_catalog.jsonb_extract_path_text(settings, 'on_error') OPERATOR(pg_catalog.=) 'raise'
-                                         THEN 'raise' ELSE 'stop' END);
+    IF pg_catalog.jsonb_extract_path_text(settings, 'on_error') OPERATOR(pg_catalog.=) 'raise' THEN
+        PERFORM erp._apply_all(work, 'raise');
+    ELSE
+        PERFORM erp._apply_or_set_aside(work);
+    END IF;
     RETURN work.received;
 END
 $$;

@@ -88,8 +88,8 @@ impl<'c> Events<'c> {
             tells_changes: history.is_some(),
         };
         let deadlocks = match on_error {
-            OnError::Stop => Deadlocks::Told,
-            _ => Deadlocks::Retried,
+            OnError::Stop | OnError::Blame => Deadlocks::Told,
+            OnError::Raise | OnError::Continue => Deadlocks::Retried,
         };
         connected(|| {
             with_retries(deadlocks, |tried| {
@@ -110,7 +110,7 @@ impl<'c> Events<'c> {
     ) -> Result<(), Stop> {
         let is_ended = Cell::new(false);
         let mut found = |applied: Applied<'_>| {
-            if how.on_error == OnError::Stop && matches!(applied, Applied::Failed { .. }) {
+            if how.on_error.stops() && matches!(applied, Applied::Failed { .. }) {
                 is_ended.set(true);
             }
             history.map_or(Ok(()), |history| history.add(&applied))?;

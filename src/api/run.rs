@@ -25,6 +25,7 @@ pub fn apply_events(call: Call) -> Result<Datum, Failure> {
     let on_error = match call.text(7, &arena)? {
         Some("raise") => OnError::Raise,
         Some("stop") => OnError::Stop,
+        Some("blame") => OnError::Blame,
         _ => return Err(refused()),
     };
     let tells_rows = call.datum(8).is_some_and(|tells| tells.value() != 0);

@@ -11,6 +11,9 @@ use super::raw;
 /// An error that PostgreSQL or a user's trigger or constraint raised, with everything in it.
 pub struct PgError(*mut ErrorData);
 
+/// `errno` of a write for which there is no space, on Linux, macOS and the BSDs.
+const ENOSPC: i32 = 28;
+
 /// The memory context of the SQL call that runs, in which its errors are kept: it outlives
 /// every subtransaction and SPI connection that the call opens.
 static mut CALL_CONTEXT: MemoryContext = std::ptr::null_mut();
@@ -74,6 +77,34 @@ impl PgError {
         // SAFETY: the error lives as long as the call.
         let packed = unsafe { (*self.0).sqlerrcode };
         std::array::from_fn(|i| ((packed >> (6 * i)) & 0x3F) as u8 + b'0')
+    }
+
+    /// Whether the backend was told to end the statement: by a cancel, or by `statement_timeout`.
+    pub fn is_interrupt(&self) -> bool {
+        // The second one is that of PostgreSQL 17 and later, for standbys.
+        self.is_raised_by(c"ProcessInterrupts")
+            || self.is_raised_by(c"ProcessRecoveryConflictInterrupt")
+    }
+
+    /// Whether PostgreSQL found sessions that wait for each other.
+    pub fn is_found_deadlock(&self) -> bool {
+        self.is_raised_by(c"DeadLockReport")
+    }
+
+    /// Whether a disk said that it is full.
+    pub fn is_full_disk(&self) -> bool {
+        // SAFETY: the error lives as long as the call.
+        self.sqlstate() == *b"53100" && unsafe { (*self.0).saved_errno } == ENOSPC
+    }
+
+    /// Whether it comes from that function of PostgreSQL's: what triggers raise with the same
+    /// SQLSTATE does not.
+    fn is_raised_by(&self, function: &CStr) -> bool {
+        // SAFETY: null or a C string that lives as long as the error.
+        unsafe {
+            let name = (*self.0).funcname;
+            !name.is_null() && CStr::from_ptr(name) == function
+        }
     }
 
     pub fn message(&self) -> Option<String> {

@@ -25,7 +25,7 @@ use super::working_set::WorkingSet;
 use super::write::{Written, write};
 use crate::error::Failure;
 use crate::pg::lock::Group;
-use crate::pg::spi::Moment;
+use crate::pg::spi::{Moment, keeps_one_snapshot};
 use crate::pg::subtransaction::subtransaction;
 use crate::pg::{PgError, interrupt, lock};
 
@@ -45,6 +45,16 @@ pub enum OnError {
     Continue,
     /// The event is set aside; those before it are applied, those after it are not.
     Stop,
+    /// The same, and an event is also to blame for what rolls its transaction back at every try
+    /// (class 40), unless it comes of another session or an old snapshot.
+    Blame,
+}
+
+impl OnError {
+    /// Whether no event after one that fails is applied.
+    pub fn stops(self) -> bool {
+        matches!(self, OnError::Stop | OnError::Blame)
+    }
 }
 
 /// Why the writing of a chunk stopped.
@@ -162,6 +172,17 @@ fn tries(failure: &Failure) -> u32 {
     }
 }
 
+/// How often an event alone is tried that fails so.
+fn tries_alone(failure: &Failure) -> u32 {
+    if is_rollback(failure) { TRIES } else { tries(failure) }
+}
+
+/// Whether a failure is one after which a transaction is to be tried again: class 40.
+fn is_rollback(failure: &Failure) -> bool {
+    matches!(failure, Failure::Contended { .. })
+        || failure.pg_sqlstate().is_some_and(|state| state.starts_with(b"40"))
+}
+
 fn wait(tried: u32) -> Result<(), Failure> {
     let random = uuid::Uuid::new_v4().as_u128() as u64 % 5_000;
     std::thread::sleep(Duration::from_micros(500 + random * u64::from(tried)));
@@ -186,7 +207,7 @@ pub fn apply_chunk<'a>(
     for event in events {
         interrupt::check()?;
         let result = match map(*event) {
-            Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
+            Err(failure) if ends_the_call(&failure, how.on_error) => return Err(failure.into()),
             result => result,
         };
         if let Ok(mapped) = &result {
@@ -204,12 +225,12 @@ pub fn apply_chunk<'a>(
     let mut asked = Vec::with_capacity(mapped.len());
     for (event, mapped) in mapped {
         match mapped.and_then(|mapped| request(mapped, &mut types, arena)) {
-            Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
+            Err(failure) if ends_the_call(&failure, how.on_error) => return Err(failure.into()),
             Err(failure) if how.on_error == OnError::Raise => {
                 return Err(chunk.first_failure(&types, &asked, event, failure));
             }
             request => {
-                let is_last = request.is_err() && how.on_error == OnError::Stop;
+                let is_last = request.is_err() && how.on_error.stops();
                 asked.push((event, request));
                 if is_last {
                     break;
@@ -261,8 +282,9 @@ impl<'a> Chunk<'a> {
         asked: &[Asked<'a>],
         found: &mut dyn FnMut(Applied<'_>) -> Result<(), Failure>,
     ) -> Result<(), Stop> {
+        let on_error = self.how.on_error;
         for tried in 1.. {
-            let written = match self.how.on_error {
+            let written = match on_error {
                 OnError::Raise => self.decide_and_write(types, asked),
                 _ => subtransaction(|| self.decide_and_write(types, asked)),
             };
@@ -270,19 +292,21 @@ impl<'a> Chunk<'a> {
                 (Ok(decided), _) => return self.report(decided, asked, found),
                 (Err(Stop::Entangled), [_]) => entangled().into(),
                 (Err(Stop::Entangled), _) => break,
+                (Err(Stop::Restart), _) if on_error == OnError::Blame => failed(Stop::Restart),
                 (Err(Stop::Failed(failure)), _)
-                    if self.how.on_error != OnError::Raise && !ends_the_call(&failure) =>
+                    if on_error != OnError::Raise && !ends_the_call(&failure, on_error) =>
                 {
                     failure
                 }
                 (Err(stop), _) => return Err(stop),
             };
             match asked {
-                [(event, _)] if self.how.on_error != OnError::Raise && tried >= tries(&failure) => {
-                    self.is_ended.set(self.how.on_error == OnError::Stop);
+                [_] if on_error == OnError::Raise => return Err(failure.into()),
+                [(event, _)] if tried >= tries_alone(&failure) => {
+                    self.is_ended.set(on_error.stops());
                     return Ok(found(Applied::Failed { event: *event, error: &failure })?);
                 }
-                [_] if self.how.on_error == OnError::Raise => return Err(failure.into()),
+                [_] if is_rollback(&failure) => wait(tried)?,
                 [_] => {}
                 _ => break,
             }
@@ -384,7 +408,7 @@ impl<'a> Chunk<'a> {
             match outcome {
                 Err(error) => {
                     found(Applied::Failed { event: *event, error })?;
-                    if self.how.on_error == OnError::Stop {
+                    if self.how.on_error.stops() {
                         self.is_ended.set(true);
                         break;
                     }
@@ -452,12 +476,14 @@ impl<'a> Chunk<'a> {
                 .map_err(Failure::from)
                 .and_then(|()| entities.apply(request));
             match outcome {
-                Err(failure) if ends_the_call(&failure) => return Err(failure.into()),
+                Err(failure) if ends_the_call(&failure, self.how.on_error) => {
+                    return Err(failure.into());
+                }
                 Err(failure) if self.how.on_error == OnError::Raise => {
                     return Err(self.first_failure(types, &asked[..at], asked[at].0, failure));
                 }
                 outcome => {
-                    let is_last = outcome.is_err() && self.how.on_error == OnError::Stop;
+                    let is_last = outcome.is_err() && self.how.on_error.stops();
                     outcomes.push(outcome);
                     if is_last {
                         break;
@@ -489,11 +515,21 @@ fn entangled() -> Error {
     .hint("Send what it says of the two entities as two events.")
 }
 
-/// Whether a failure is none of a single event: a deadlock or serialization failure, a cancel
-/// or shutdown, something the server lacks.
-pub(super) fn ends_the_call(failure: &Failure) -> bool {
-    let Some(state) = failure.pg_sqlstate() else { return false };
-    [b"40", b"53", b"57"].iter().any(|class| state.starts_with(*class))
+/// Whether the call ends with a failure, instead of the event that is to blame for it.
+fn ends_the_call(failure: &Failure, on_error: OnError) -> bool {
+    is_of_the_call(failure) || on_error != OnError::Blame && is_rollback(failure)
+}
+
+/// Whether a failure is none of a single event: a cancel, a disk that is full, sessions that wait
+/// for each other, a snapshot that is too old.
+pub(super) fn is_of_the_call(failure: &Failure) -> bool {
+    let Failure::Pg(error) = failure else { return false };
+    match &error.sqlstate() {
+        b"57014" => error.is_interrupt(),
+        b"53100" => error.is_full_disk(),
+        [b'4', b'0', ..] => error.is_found_deadlock() || keeps_one_snapshot(),
+        _ => false,
+    }
 }
 
 /// What the events of a chunk do, and what became of it.

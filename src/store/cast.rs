@@ -10,7 +10,7 @@ use erp_engine::jsonb::{Tree, Value, encode};
 use erp_engine::map::{Attribute, Mapped, Target};
 use erp_engine::mapping::Operation;
 
-use super::apply::ends_the_call;
+use super::apply::is_of_the_call;
 use super::columns::check_columns;
 use super::entity_type::EntityType;
 use super::layout::{Column, Kind};
@@ -269,7 +269,7 @@ fn try_cast<'a>(
 
 /// Whether a cast failed because of one value.
 fn is_of_one(failure: &Failure) -> bool {
-    failure.pg_sqlstate().is_some() && !ends_the_call(failure)
+    failure.pg_sqlstate().is_some() && !is_of_the_call(failure)
 }
 
 /// Whether a value does not fit the type: class 22. What a domain within it says is its own.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use erp_tests::{Database, Random, backend, in_sessions, wait_until};
+use erp_tests::{Database, Random, backend, db_error, in_sessions, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -16,13 +16,19 @@ const MAPPING: &str = r#"{"version": "2.0", "mapping": {"events": {"Added": {"en
         {"attribute": "last", "field": "n"},
         {"attribute": "log", "jsonataExpression": "{\"_append\": [n]}"}]}]}}}}"#;
 
-/// Entities with trouble cannot be written.
+/// Entities with trouble cannot be written: that fails with the SQLSTATE of the trouble, or by what it
+/// has done instead.
 const SETUP: &str = "
-    CREATE TABLE trouble (key text PRIMARY KEY);
+    CREATE TABLE trouble (key text PRIMARY KEY, state text NOT NULL DEFAULT '23514', does text);
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        found_trouble trouble;
     BEGIN
-        IF EXISTS (SELECT FROM trouble AS t WHERE t.key = new.attributes ->> 'key') THEN
-            RAISE EXCEPTION 'there is trouble' USING ERRCODE = '23514', DETAIL = 'as told', HINT = 'wait';
+        SELECT * INTO found_trouble FROM trouble AS t WHERE t.key = new.attributes ->> 'key';
+        IF found_trouble.does IS NOT NULL THEN
+            EXECUTE found_trouble.does;
+        ELSIF FOUND THEN
+            RAISE EXCEPTION 'there is trouble' USING ERRCODE = found_trouble.state, DETAIL = 'as told', HINT = 'wait';
         END IF;
         RETURN new;
     END $$;
@@ -292,4 +298,126 @@ fn one_deduplication_id_is_taken_once_by_all_sessions() {
         count(&mut session, "SELECT count(*) FROM erp.event WHERE duplicate_of IS NOT NULL");
     let events = count(&mut session, "SELECT count(*) FROM erp.event");
     assert_eq!(duplicates, events - IDS as i64);
+}
+
+/// What ends a transaction, raised by a trigger again and again.
+const ENDING: [&str; 6] = ["40001", "40P01", "53100", "53200", "57014", "57P01"];
+
+#[test]
+fn an_event_that_raises_what_ends_a_transaction_is_the_one_that_fails() {
+    let settings = r#"{"retry_after": "1 ms", "max_attempts": 2, "history": "changes"}"#;
+    let database = prepared("inbox_ending", settings);
+    let mut session = database.connect();
+    for state in ENDING {
+        let (bad, good) = (format!("bad-{state}"), format!("good-{state}"));
+        session.execute("INSERT INTO trouble VALUES ($1, $2)", &[&bad, &state]).unwrap();
+        enqueue(&mut session, &good, &[0, 1, 2]);
+        enqueue(&mut session, &bad, &[0, 1]);
+        enqueue(&mut session, &good, &[3, 4]);
+        let process = "SELECT taken, done, failed, dead FROM erp_process()";
+        let row = session.query_one(process, &[]).unwrap();
+        let counted: Vec<i64> = (0..4).map(|n| row.get(n)).collect();
+        assert_eq!(counted, [7, 5, 1, 0], "{state}");
+        assert_eq!(log_of(&mut session, &good), [0, 1, 2, 3, 4], "{state}");
+        assert_eq!(count(&mut session, "SELECT count(*) FROM erp.inbox WHERE attempts = 1"), 1);
+        wait_until("both have failed for good", || {
+            session.query(process, &[]).unwrap();
+            count(&mut session, "SELECT count(*) FROM erp.inbox") == 0
+        });
+        assert!(log_of(&mut session, &bad).is_empty());
+        let failures = format!(
+            "SELECT count(*) FROM erp.failure AS f JOIN erp.event AS e ON e.id = f.event \
+             WHERE f.sqlstate = '{state}' AND f.message = 'there is trouble' AND f.detail = 'as told' \
+                   AND f.hint = 'wait' AND e.group_key = '{bad}'"
+        );
+        assert_eq!(count(&mut session, &failures), 4, "{state}");
+        // Once there is no trouble, an operator has it tried again.
+        session.batch_execute("DELETE FROM trouble").unwrap();
+        let retry = format!("SELECT erp_retry(sqlstate => '{state}')");
+        assert_eq!(count(&mut session, &retry), 2);
+        session.query(process, &[]).unwrap();
+        assert_eq!(log_of(&mut session, &bad), [0, 1], "{state}");
+    }
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.failure"), 4 * ENDING.len() as i64);
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.history"), 7 * ENDING.len() as i64);
+}
+
+#[test]
+fn an_event_that_is_ingested_and_raises_what_ends_a_transaction_is_a_dead_letter() {
+    let database = prepared("inbox_ending_ingested", "{}");
+    let mut session = database.connect();
+    for state in ENDING {
+        let (bad, good) = (format!("bad-{state}"), format!("good-{state}"));
+        session.execute("INSERT INTO trouble VALUES ($1, $2)", &[&bad, &state]).unwrap();
+        let events = [&good, &bad, &good].map(|key| {
+            format!(r#"{{"event_name": "Added", "payload": {{"key": "{key}", "n": 1}}}}"#)
+        });
+        let ingest = "SELECT action, error ->> 'sqlstate' \
+                      FROM erp_ingest_batch('erp/items', $1::text[]::jsonb[], 'dead_letter') ORDER BY event_id";
+        let rows = session.query(ingest, &[&events.as_slice()]).unwrap();
+        let told: Vec<(String, Option<String>)> =
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let told: Vec<_> = told.iter().map(|(a, e)| (a.as_str(), e.as_deref())).collect();
+        assert_eq!(told, [("created", None), ("failed", Some(state)), ("updated", None)]);
+        // Otherwise the caller is told.
+        let ingest = "SELECT * FROM erp_ingest_batch('erp/items', $1::text[]::jsonb[])";
+        let error = session.query(ingest, &[&events.as_slice()]).unwrap_err();
+        assert_eq!(db_error(&error).code().code(), state);
+    }
+    let dead = "SELECT count(*) FROM erp.outcome WHERE state = 'dead'";
+    assert_eq!(count(&mut session, dead), ENDING.len() as i64);
+}
+
+/// A row that is written under another id than it was given looks like one that another session has
+/// created first, however often it is tried.
+#[test]
+fn an_event_that_finds_its_entity_changed_at_every_try_is_the_one_that_fails() {
+    let database = prepared("inbox_contended", r#"{"history": "full"}"#);
+    let mut session = database.connect();
+    session
+        .batch_execute(
+            "CREATE FUNCTION rename() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN new.id := gen_random_uuid(); RETURN new; END $$;
+             CREATE TRIGGER rename BEFORE INSERT ON item FOR EACH ROW
+                 WHEN (new.attributes ->> 'key' = 'bad') EXECUTE FUNCTION rename()",
+        )
+        .unwrap();
+    enqueue(&mut session, "bad", &[0]);
+    enqueue(&mut session, "good", &[0, 1]);
+    session.query("SELECT * FROM erp_process()", &[]).unwrap();
+    assert_eq!(log_of(&mut session, "good"), [0, 1]);
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.failure WHERE sqlstate = '40001'"), 1);
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.inbox WHERE attempts = 1"), 1);
+}
+
+/// A cancel, a timeout, a disk that is full, and a snapshot that is too old are nobody's fault but
+/// the call's.
+#[test]
+fn what_ends_the_call_is_no_failure_of_an_event() {
+    let database = prepared("inbox_ended", "{}");
+    let mut session = database.connect();
+    enqueue(&mut session, "good", &[0]);
+    enqueue(&mut session, "bad", &[0]);
+    let mut fails = |does: &str, begin: &str, state: &str| {
+        session.batch_execute("DELETE FROM trouble").unwrap();
+        let trouble = "INSERT INTO trouble VALUES ('bad', '40001', nullif($1, ''))";
+        session.execute(trouble, &[&does]).unwrap();
+        let ingest = "SELECT * FROM erp_ingest('erp/items', '{\"event_name\": \"Added\", \
+                      \"payload\": {\"key\": \"bad\", \"n\": 1}}', 'dead_letter')";
+        for call in ["SELECT * FROM erp_process()", ingest] {
+            session.batch_execute(begin).unwrap();
+            let error = session.query(call, &[]).unwrap_err();
+            assert_eq!(db_error(&error).code().code(), state, "{does} {begin}: {error:?}");
+            session.batch_execute("ROLLBACK").unwrap();
+        }
+        assert_eq!(count(&mut session, "SELECT count(*) FROM erp.inbox WHERE attempts = 0"), 2);
+        assert_eq!(count(&mut session, "SELECT count(*) FROM erp.failure"), 0);
+        assert_eq!(count(&mut session, "SELECT count(*) FROM erp.event"), 2);
+    };
+    let begin = "BEGIN; SET LOCAL statement_timeout = ";
+    fails("SELECT pg_sleep(100)", &format!("{begin} '200 ms'"), "57014");
+    fails("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(100)", "BEGIN", "57014");
+    fails("COPY (SELECT 1) TO '/dev/full'", "BEGIN", "53100");
+    fails("", "BEGIN ISOLATION LEVEL REPEATABLE READ", "40001");
+    fails("", "BEGIN ISOLATION LEVEL SERIALIZABLE", "40001");
 }

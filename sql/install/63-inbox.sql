@@ -67,6 +67,32 @@ END
 $$;
 COMMENT ON FUNCTION erp._take_lane(smallint, integer, integer, integer) IS 'Private: the events of a lane that are due, the lane locked';
 
+-- What octet_length says of text holds of jsonb: the size that is noted with the value, compressed or not.
+CREATE FUNCTION erp._octet_length(document jsonb) RETURNS integer
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'textoctetlen';
+COMMENT ON FUNCTION erp._octet_length(jsonb) IS 'Private: the bytes that a document takes in memory, told without unpacking it';
+
+-- Of events that were taken those behind the first `most` bytes of payloads are left where they are.
+CREATE FUNCTION erp._leave_large(most bigint, INOUT events bigint[], INOUT rows tid[], INOUT attempts smallint[])
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last_event bigint;
+BEGIN
+    SELECT coalesce(max(t.id) FILTER (WHERE t.size <= most), min(t.id)) INTO last_event
+    FROM (SELECT e.id, sum(erp._octet_length(e.payload)) OVER (ORDER BY e.id) AS size
+          FROM erp.event AS e WHERE e.id = ANY (events)) AS t;
+    UPDATE erp.lane AS l SET mark = least(l.mark, d.event - 1)
+    FROM (SELECT erp._lane(erp._group_hash(e.integration, e.group_key)) AS lane, min(e.id) AS event
+          FROM erp.event AS e WHERE e.id = ANY (events) AND e.id > last_event GROUP BY 1) AS d
+    WHERE l.lane = d.lane;
+    SELECT array_agg(t.event), array_agg(t.row), array_agg(t.attempts) INTO events, rows, attempts
+    FROM unnest(events, rows, attempts) AS t(event, row, attempts) WHERE t.event <= last_event;
+END
+$$;
+COMMENT ON FUNCTION erp._leave_large(bigint, bigint[], tid[], smallint[]) IS
+'Private: of events that were taken the first whose payloads are together not larger than so many bytes, one at least; the others are put back';
+
 -- Plans are kept: one that was made when the inbox was short must not read all of it when it is long.
 CREATE FUNCTION erp._take(batch_size integer, use_case text) RETURNS erp._work
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
@@ -81,6 +107,10 @@ DECLARE
     events bigint[] := '{}'::bigint[];
     rows tid[] := '{}'::tid[];
     attempts smallint[] := '{}'::smallint[];
+    use_cases integer[];
+    size bigint;
+    -- Together: an array of more than 1 GB cannot be had, and several copies are made.
+    most_bytes CONSTANT bigint := 32000000;
     work erp._work;
 BEGIN
     IF strpos(use_case, '/') > 0 THEN
@@ -104,7 +134,15 @@ BEGIN
     IF events = '{}' THEN
         RETURN NULL;
     END IF;
-    work := erp._work(ARRAY(SELECT DISTINCT e.use_case FROM unnest(events) AS t(id) JOIN erp.event AS e ON e.id = t.id));
+    SELECT array_agg(DISTINCT e.use_case), sum(erp._octet_length(e.payload)) INTO use_cases, size
+    FROM unnest(events) AS t(id) JOIN erp.event AS e ON e.id = t.id;
+    IF size > most_bytes THEN
+        taken := erp._leave_large(most_bytes, events, rows, attempts);
+        events := taken.events;
+        rows := taken.rows;
+        attempts := taken.attempts;
+    END IF;
+    work := erp._work(use_cases);
     SELECT array_agg(array_position(work.use_cases, e.use_case) ORDER BY e.id), array_agg(e.id ORDER BY e.id), array_agg(e.event_name ORDER BY e.id),
            array_agg(e.payload ORDER BY e.id), array_agg(t.attempts ORDER BY e.id),
            array_agg(erp._group_hash(e.integration, e.group_key) ORDER BY e.id), array_agg(t.row ORDER BY e.id)
@@ -139,7 +177,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_process(integer, text) IS
-'Applies up to batch_size events of the inbox that are due, in the calling transaction: strictly in order in each group, set-wise, any number of workers at once. An event that fails is tried again later, and later each time; after max_attempts, or at once where trying again cannot help (MP001 to MP005), it goes to the dead letters or blocks its group, as the use case''s on_poison says. use_case: those of one use case (integration/use-case) or integration alone. A row: events taken, done, failed, and dead among those. Errors: 22023, MP012, and what is no event''s fault (a cancel, a deadlock, a disk that is full, 40001 in stricter levels than READ COMMITTED): then nothing has happened.';
+'Applies up to batch_size events of the inbox that are due, fewer where their payloads are together over 32 MB, in the calling transaction: strictly in order in each group, set-wise, any number of workers at once. An event that fails is tried again later, and later each time; after max_attempts, or at once where trying again cannot help (MP001 to MP005), it goes to the dead letters or blocks its group, as the use case''s on_poison says. use_case: those of one use case (integration/use-case) or integration alone. A row: events taken, done, failed, and dead among those. Errors: 22023, MP012, and what is no event''s fault (a cancel, a deadlock, a disk that is full, 40001 in stricter levels than READ COMMITTED): then nothing has happened.';
 
 CREATE PROCEDURE @extschema@.erp_work(batch_size integer DEFAULT 1000, use_case text DEFAULT NULL, max_time interval DEFAULT '55 s',
                                       wait boolean DEFAULT false)

@@ -421,3 +421,38 @@ fn what_ends_the_call_is_no_failure_of_an_event() {
     fails("", "BEGIN ISOLATION LEVEL REPEATABLE READ", "40001");
     fails("", "BEGIN ISOLATION LEVEL SERIALIZABLE", "40001");
 }
+
+#[test]
+fn a_batch_of_large_payloads_is_taken_in_parts() {
+    let database = prepared("inbox_large", "{}");
+    let mut session = database.connect();
+    // In the table they take little: 1 MB each once they are unpacked, in two groups that take turns.
+    session
+        .batch_execute(
+            "SELECT erp_enqueue_batch('erp/items', array_agg(jsonb_build_object(
+                 'event_name', 'Added', 'group_key', 'k' || n % 2, 'payload', jsonb_build_object(
+                     'key', 'k' || n % 2, 'n', n / 2, 'padding', repeat('x', 1000000))) ORDER BY n))
+             FROM generate_series(0, 49) AS n",
+        )
+        .unwrap();
+    session
+        .batch_execute(
+            "SELECT erp_enqueue_batch('erp/items', array_agg(jsonb_build_object(
+                 'event_name', 'Added', 'group_key', 'huge', 'payload', jsonb_build_object(
+                     'key', 'huge', 'n', n, 'padding', repeat('x', n * 40000000))) ORDER BY n))
+             FROM generate_series(0, 1) AS n",
+        )
+        .unwrap();
+    let mut process = || -> (i64, i64) {
+        let row = session.query_one("SELECT taken, done FROM erp_process()", &[]).unwrap();
+        (row.get(0), row.get(1))
+    };
+    // 1,000,000 bytes and what is around them.
+    let parts = [process(), process(), process(), process()];
+    assert_eq!(parts, [(31, 31), (20, 20), (1, 1), (0, 0)]);
+    check_done(&mut session, 52);
+    for key in ["k0", "k1"] {
+        assert_eq!(log_of(&mut session, key), (0..25).collect::<Vec<_>>());
+    }
+    assert_eq!(log_of(&mut session, "huge"), [0, 1]);
+}

@@ -132,8 +132,14 @@ pub unsafe fn column<'r>(relation: Relation, at: usize) -> &'r pg_sys::FormData_
         let description = (*relation).rd_att;
         #[cfg(not(feature = "pg18"))]
         let column = (*description).attrs.as_ptr().add(at);
+        // They follow the compact ones.
         #[cfg(feature = "pg18")]
-        let column = pg_sys::TupleDescAttr(description, at as std::ffi::c_int);
+        let column = (*description)
+            .compact_attrs
+            .as_ptr()
+            .add((*description).natts as usize)
+            .cast::<pg_sys::FormData_pg_attribute>()
+            .add(at);
         &*column
     }
 }

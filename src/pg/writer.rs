@@ -109,6 +109,9 @@ impl<'k> Writer<'k> {
                 raw::CommandCounterIncrement();
                 raw::PushActiveSnapshot(raw::GetTransactionSnapshot());
                 let executor = raw::CreateExecutorState();
+                // All that is made here goes with the executor's state.
+                let before = pg_sys::CurrentMemoryContext;
+                pg_sys::CurrentMemoryContext = (*executor).es_query_cxt;
                 raw::MakePerTupleExprContext(executor);
                 let result: *mut ResultRelInfo = raw::palloc(size_of::<ResultRelInfo>()).cast();
                 result.write_bytes(0, 1);
@@ -119,6 +122,7 @@ impl<'k> Writer<'k> {
                 let old = raw::table_slot_create(relation, std::ptr::null_mut());
                 let operations = &raw const pg_sys::TTSOpsVirtual;
                 let new = raw::MakeSingleTupleTableSlot((*relation).rd_att, operations);
+                pg_sys::CurrentMemoryContext = before;
                 (result, executor, old, new)
             })?
         };
@@ -149,7 +153,6 @@ impl<'k> Writer<'k> {
                 raw::ExecDropSingleTupleTableSlot(new);
                 raw::ExecCloseIndices(result);
                 raw::FreeExecutorState(executor);
-                pg_sys::pfree(result.cast());
                 raw::PopActiveSnapshot();
                 raw::CommandCounterIncrement();
             })?;

@@ -21,7 +21,7 @@ CREATE FUNCTION erp._note_duplicates(target erp.use_case, taken bigint[], event_
                                      correlation_ids text[], group_keys text[], times timestamptz[])
     RETURNS bigint[]
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET jit = off
 AS $$
 DECLARE
     ids bigint[];
@@ -60,10 +60,26 @@ CREATE FUNCTION erp._receive(target erp.use_case, to_inbox boolean,
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    one bigint;
     ids bigint[];
 BEGIN
     -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
     PERFORM pg_current_xact_id();
+    -- One event needs no sets, which take longer to set up than to work.
+    IF cardinality(payloads) = 1 THEN
+        INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
+        VALUES (target.integration, target.id, event_names[1], payloads[1], deduplication_ids[1], correlation_ids[1], group_keys[1], times[1])
+        ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
+        RETURNING event.id INTO one;
+        IF one IS NULL THEN
+            RETURN erp._note_duplicates(target, '{}', event_names, payloads, deduplication_ids, correlation_ids, group_keys, times);
+        ELSIF to_inbox THEN
+            INSERT INTO erp.inbox (lane, event, use_case, group_hash)
+            SELECT erp._lane(h.group_hash), one, target.id, h.group_hash
+            FROM (SELECT erp._group_hash(target.integration, group_keys[1]) AS group_hash OFFSET 0) AS h;
+        END IF;
+        RETURN ARRAY[one];
+    END IF;
     WITH added AS (
         INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
         SELECT target.integration, target.id, g.event_name, g.payload, g.deduplication_id, g.correlation_id, g.group_key, g.occurred_at
@@ -102,8 +118,7 @@ END
 $$;
 COMMENT ON FUNCTION erp._open(text) IS 'Private: a use case that takes events. Errors: MP012, MP013';
 
-CREATE FUNCTION erp._events(events jsonb[], OUT event_names text[], OUT payloads jsonb[], OUT deduplication_ids text[],
-                            OUT correlation_ids text[], OUT group_keys text[], OUT occurred_at timestamptz[])
+CREATE FUNCTION erp._refuse_events(events jsonb[]) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -125,21 +140,46 @@ BEGIN
     WHERE g.event IS NULL OR jsonb_typeof(g.event) <> 'object' OR jsonb_typeof(g.event -> 'event_name') IS DISTINCT FROM 'string'
           OR NOT g.event ? 'payload' OR octet_length(g.event ->> 'deduplication_id') > 1000 OR octet_length(g.event ->> 'correlation_id') > 1000
     ORDER BY g.n LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'the event %', malformed.what
-            USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD' || CASE WHEN cardinality(events) > 1 THEN ': Event: ' || malformed.n ELSE '' END,
-                  HINT = 'An event is {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "group_key"?, "timestamp"?}.';
+    RAISE EXCEPTION 'the event %', malformed.what
+        USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD' || CASE WHEN cardinality(events) > 1 THEN ': Event: ' || malformed.n ELSE '' END,
+              HINT = 'An event is {"event_name", "payload", "deduplication_id"?, "correlation_id"?, "group_key"?, "timestamp"?}.';
+END
+$$;
+COMMENT ON FUNCTION erp._refuse_events(jsonb[]) IS 'Private: says which of these is no event, and why. Errors: MP003';
+
+CREATE FUNCTION erp._times(events jsonb[]) RETURNS timestamptz[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(SELECT (event ->> 'timestamp')::timestamptz FROM unnest(events) WITH ORDINALITY AS g(event, n) ORDER BY n);
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'the event has a "timestamp" that is none'
+        USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD', HINT = 'As in "2024-03-01T12:30:00Z".';
+END
+$$;
+COMMENT ON FUNCTION erp._times(jsonb[]) IS 'Private: the timestamps of events. Errors: MP003';
+
+CREATE FUNCTION erp._events(events jsonb[], OUT event_names text[], OUT payloads jsonb[], OUT deduplication_ids text[],
+                            OUT correlation_ids text[], OUT group_keys text[], OUT occurred_at timestamptz[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    are_events boolean;
+    has_times boolean;
+BEGIN
+    SELECT coalesce(bool_and((jsonb_typeof(event) = 'object' AND jsonb_typeof(event -> 'event_name') = 'string' AND event ? 'payload'
+                              AND coalesce(octet_length(event ->> 'deduplication_id') <= 1000, true)
+                              AND coalesce(octet_length(event ->> 'correlation_id') <= 1000, true)) IS TRUE), events IS NOT NULL),
+           bool_or(event ->> 'timestamp' IS NOT NULL),
+           coalesce(array_agg(event ->> 'event_name'), '{}'), coalesce(array_agg(event -> 'payload'), '{}'),
+           array_agg(nullif(event ->> 'deduplication_id', '')), array_agg(nullif(event ->> 'correlation_id', '')), array_agg(event ->> 'group_key')
+    INTO are_events, has_times, event_names, payloads, deduplication_ids, correlation_ids, group_keys
+    FROM unnest(events) AS event;
+    IF NOT are_events THEN
+        PERFORM erp._refuse_events(events);
+    ELSIF has_times THEN
+        occurred_at := erp._times(events);
     END IF;
-    BEGIN
-        SELECT coalesce(array_agg(event ->> 'event_name'), '{}'), coalesce(array_agg(event -> 'payload'), '{}'),
-               array_agg(nullif(event ->> 'deduplication_id', '')), array_agg(nullif(event ->> 'correlation_id', '')),
-               array_agg(event ->> 'group_key'), array_agg((event ->> 'timestamp')::timestamptz)
-        INTO event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at
-        FROM unnest(events) AS event;
-    EXCEPTION WHEN data_exception THEN
-        RAISE EXCEPTION 'the event has a "timestamp" that is none'
-            USING ERRCODE = 'MP003', DETAIL = 'MALFORMED_PAYLOAD', HINT = 'As in "2024-03-01T12:30:00Z".';
-    END;
 END
 $$;
 COMMENT ON FUNCTION erp._events(jsonb[]) IS 'Private: the parts of events. Errors: MP003';
@@ -163,14 +203,21 @@ END
 $$;
 COMMENT ON FUNCTION erp._enqueue(text, text[], jsonb[], text[], text[], text[], timestamptz[]) IS 'Private: puts events into the inbox, and tells who listens';
 
+CREATE FUNCTION erp._setting(own jsonb, inherited jsonb, setting text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(own ->> setting, inherited ->> setting,
+                    CASE setting WHEN 'history' THEN 'none' WHEN 'on_poison' THEN 'dead_letter' WHEN 'max_attempts' THEN '8'
+                         WHEN 'retry_after' THEN '1 s' WHEN 'max_retry_after' THEN '5 min' WHEN 'notify' THEN 'true' WHEN 'drift_sample' THEN '100' END);
+COMMENT ON FUNCTION erp._setting(jsonb, jsonb, text) IS 'Private: the setting that holds for a use case: its own, the integration''s, or the default';
+
 CREATE FUNCTION erp._setting(use_case erp.use_case, setting text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    inherited jsonb;
 BEGIN
-    RETURN coalesce((use_case).settings ->> setting,
-                    (SELECT i.settings ->> setting FROM erp.integration AS i WHERE i.id = (use_case).integration),
-                    CASE setting WHEN 'history' THEN 'none' WHEN 'on_poison' THEN 'dead_letter' WHEN 'max_attempts' THEN '8'
-                         WHEN 'retry_after' THEN '1 s' WHEN 'max_retry_after' THEN '5 min' WHEN 'notify' THEN 'true' WHEN 'drift_sample' THEN '100' END);
+    SELECT i.settings INTO inherited FROM erp.integration AS i WHERE i.id = (use_case).integration;
+    RETURN erp._setting((use_case).settings, inherited, setting);
 END
 $$;
 COMMENT ON FUNCTION erp._setting(erp.use_case, text) IS 'Private: the setting that holds for a use case: its own, the integration''s, or the default';
@@ -261,8 +308,9 @@ BEGIN
            clock_timestamp(), array_agg(0), array_agg(0), array_agg(0)
     INTO work.use_cases, work.versions, work.mappings, work.kept, work.runs, work.started_at, work.done, work.failed, work.dead
     -- Sorted once: ORDER BY in each aggregate would sort for each.
-    FROM (SELECT u.id, v.version, v.configuration, erp._setting(u, 'history') AS history
+    FROM (SELECT u.id, v.version, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history
           FROM erp.use_case AS u
+          JOIN erp.integration AS i ON i.id = u.integration
           JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
           WHERE u.id = ANY (use_cases) ORDER BY u.id) AS u;
     RETURN work;
@@ -314,7 +362,8 @@ DECLARE
     of bigint := work.mapping_of[at];
     became text;
     ended record;
-    took interval;
+    took double precision;
+    ran integer := 0;
 BEGIN
     INSERT INTO erp.outcome (event, run, state, attempts)
     SELECT e.event, work.runs[e.of], 'done', e.attempts + 1
@@ -322,9 +371,13 @@ BEGIN
     IF work.is_queued THEN
         DELETE FROM erp.inbox AS i WHERE i.ctid = ANY (work.rows[:number_done]);
     END IF;
-    FOR ended IN SELECT e.of, count(*) AS number FROM unnest(work.mapping_of[:number_done]) AS e(of) GROUP BY e.of LOOP
-        work.done[ended.of] := work.done[ended.of] + ended.number;
-    END LOOP;
+    IF cardinality(work.use_cases) = 1 THEN
+        work.done[1] := work.done[1] + number_done;
+    ELSE
+        FOR ended IN SELECT e.of, count(*) AS number FROM unnest(work.mapping_of[:number_done]) AS e(of) GROUP BY e.of LOOP
+            work.done[ended.of] := work.done[ended.of] + ended.number;
+        END LOOP;
+    END IF;
     IF at IS NULL THEN
         work.events := '{}';
     ELSE
@@ -340,13 +393,17 @@ BEGIN
         WHERE n > at AND (became = 'dead' OR e.hash <> work.groups[at]);
     END IF;
     IF cardinality(work.events) = 0 THEN
-        took := clock_timestamp() - work.started_at;
-        INSERT INTO erp.run (id, use_case, version, started_at, done, failed, dead, ms) OVERRIDING SYSTEM VALUE
-        SELECT u.run, u.use_case, u.version, work.started_at, u.done, u.failed, u.dead,
-               extract(epoch FROM took) * 1000 * (u.done + u.failed) / sum(u.done + u.failed) OVER ()
-        FROM unnest(work.runs, work.use_cases, work.versions, work.done, work.failed, work.dead)
-             AS u(run, use_case, version, done, failed, dead)
-        WHERE u.done + u.failed > 0;
+        took := 1000 * extract(epoch FROM clock_timestamp() - work.started_at);
+        FOR u IN 1 .. cardinality(work.use_cases) LOOP
+            ran := ran + work.done[u] + work.failed[u];
+        END LOOP;
+        FOR u IN 1 .. cardinality(work.use_cases) LOOP
+            IF work.done[u] + work.failed[u] > 0 THEN
+                INSERT INTO erp.run (id, use_case, version, started_at, done, failed, dead, ms) OVERRIDING SYSTEM VALUE
+                VALUES (work.runs[u], work.use_cases[u], work.versions[u], work.started_at, work.done[u], work.failed[u], work.dead[u],
+                        took * (work.done[u] + work.failed[u]) / ran);
+            END IF;
+        END LOOP;
     END IF;
     RETURN work;
 END
@@ -359,16 +416,33 @@ CREATE FUNCTION erp._start_ingest(use_case text, event_names text[], payloads js
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    target erp.use_case := erp._open(use_case);
+    known record;
     received bigint[];
     work erp._work;
 BEGIN
-    IF NOT target.enabled THEN
+    -- In one statement: what _open and _work tell.
+    SELECT u AS use_case, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history, u.enabled, u.version INTO known
+    FROM erp.use_case AS u
+    JOIN erp.integration AS i ON i.id = u.integration
+    JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
+    WHERE i.slug = split_part(_start_ingest.use_case, '/', 1) AND u.type = 'inbound'
+          AND u.slug = substr(_start_ingest.use_case, strpos(_start_ingest.use_case, '/') + 1) AND strpos(_start_ingest.use_case, '/') > 0;
+    IF NOT FOUND THEN
+        PERFORM erp._open(use_case);
+    ELSIF NOT known.enabled THEN
         RAISE EXCEPTION 'the use case "%" is disabled', use_case
             USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_DISABLED', HINT = format('SELECT erp_enable(%L); or erp_enqueue, whose events wait.', use_case);
     END IF;
-    received := erp._receive(target, false, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
-    work := erp._work(ARRAY[target.id]);
+    received := erp._receive(known.use_case, false, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
+    work.use_cases := ARRAY[(known.use_case).id];
+    work.versions := ARRAY[known.version];
+    work.mappings := ARRAY[known.configuration];
+    work.kept := ARRAY[known.history];
+    work.runs := ARRAY[nextval('erp.run_id_seq')];
+    work.started_at := clock_timestamp();
+    work.done := '{0}';
+    work.failed := '{0}';
+    work.dead := '{0}';
     work.is_queued := false;
     work.received := received;
     IF 0 < ALL (received) THEN
@@ -460,9 +534,17 @@ BEGIN
     parts := erp._events(events);
     work := erp._start_ingest(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
                               parts.group_keys, parts.occurred_at);
-    RETURN QUERY SELECT OPERATOR(pg_catalog.-) d.id, NULL::pg_catalog.text, NULL::pg_catalog.text, 'duplicate'::pg_catalog.text, NULL::pg_catalog.jsonb,
-                        pg_catalog.jsonb_build_object('code', 'DUPLICATE_EVENT', 'message', 'the event repeats a deduplication_id')
-                 FROM pg_catalog.unnest(work.received) AS d(id) WHERE d.id OPERATOR(pg_catalog.<) 0;
+    IF 0 OPERATOR(pg_catalog.>) ANY (work.received) THEN
+        RETURN QUERY SELECT OPERATOR(pg_catalog.-) d.id, NULL::pg_catalog.text, NULL::pg_catalog.text, 'duplicate'::pg_catalog.text, NULL::pg_catalog.jsonb,
+                            pg_catalog.jsonb_build_object('code', 'DUPLICATE_EVENT', 'message', 'the event repeats a deduplication_id')
+                     FROM pg_catalog.unnest(work.received) AS d(id) WHERE d.id OPERATOR(pg_catalog.<) 0;
+    END IF;
+    IF on_error OPERATOR(pg_catalog.=) 'raise' AND pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 THEN
+        RETURN QUERY SELECT work.events[a.event], a.entity_slug, a.entity_id, a.action, a.unique_identifiers, a.error
+                     FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of, work.events, work.event_names, work.payloads,
+                                            'raise', true) AS a;
+        work := erp._settle(work, NULL, NULL);
+    END IF;
     WHILE pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 LOOP
         failed := NULL;
         FOR applied IN
@@ -521,7 +603,11 @@ CREATE FUNCTION @extschema@.erp_ingest(use_case text, event jsonb, on_error text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 BEGIN
-    RETURN QUERY SELECT b.* FROM @extschema@.erp_ingest_batch(use_case, ARRAY[event], on_error) AS b;
+    IF on_error OPERATOR(pg_catalog.=) 'raise' THEN
+        RETURN QUERY SELECT i.* FROM erp._ingest(use_case, ARRAY[event], on_error) AS i;
+    ELSE
+        RETURN QUERY SELECT b.* FROM @extschema@.erp_ingest_batch(use_case, ARRAY[event], on_error) AS b;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_ingest(text, jsonb, text) IS

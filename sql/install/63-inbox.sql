@@ -96,7 +96,7 @@ COMMENT ON FUNCTION erp._leave_large(bigint, bigint[], tid[], smallint[]) IS
 -- Plans are kept: one that was made when the inbox was short must not read all of it when it is long.
 CREATE FUNCTION erp._take(batch_size integer, use_case text) RETURNS erp._work
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET jit = off
 AS $$
 DECLARE
     only_use_case integer;

@@ -456,3 +456,27 @@ fn a_batch_of_large_payloads_is_taken_in_parts() {
     }
     assert_eq!(log_of(&mut session, "huge"), [0, 1]);
 }
+
+/// The plans are made when the tables are empty, and nobody analyses them.
+#[test]
+fn a_repeat_is_found_by_index_in_a_table_just_filled() {
+    let database = prepared("inbox_repeats", "{}");
+    let mut session = database.connect();
+    session.batch_execute("ALTER TABLE erp.event SET (autovacuum_enabled = off)").unwrap();
+    let enqueue = |ids: &str| {
+        format!(
+            "SELECT erp_enqueue_batch('erp/items', array_agg(jsonb_build_object(
+                 'event_name', 'Added', 'deduplication_id', 'd' || n, 'payload', jsonb_build_object('key', n, 'n', n))))
+             FROM unnest(ARRAY(SELECT {ids})) AS n"
+        )
+    };
+    session.batch_execute(&enqueue("1 UNION ALL SELECT 1")).unwrap();
+    session.batch_execute(&enqueue("generate_series(2, 20000)")).unwrap();
+    session.batch_execute("BEGIN").unwrap();
+    assert_eq!(count(&mut session, &enqueue("generate_series(100, 109)")), 0);
+    let read = "SELECT pg_stat_get_xact_tuples_returned('erp.event'::regclass)::bigint \
+                + sum(pg_stat_get_xact_tuples_returned(indexrelid))::bigint \
+                FROM pg_index WHERE indrelid = 'erp.event'::regclass";
+    let rows = count(&mut session, read);
+    assert!(rows < 100, "{rows} rows were read for ten events");
+}

@@ -41,7 +41,7 @@ figures() {
 # with_server TEST: a file of tests/sql, within a throw-away cluster.
 with_server() {
     scripts/build.sh && scripts/private-server.sh || return
-    CLUSTER_LOG=$LOGS/soak-server.log scripts/with-cluster.sh \
+    PGEXTRA="wal_level = logical" CLUSTER_LOG=$LOGS/soak-server.log scripts/with-cluster.sh \
         cargo test -p erp_tests "${LOCKED[@]}" --test "$1" -- --include-ignored --nocapture --test-threads 1
 }
 

@@ -130,7 +130,8 @@ fi
 server_parts() {
     scripts/build.sh && scripts/private-server.sh || return
     case " $* " in *" sql "* | *" statements "*) quiet build-tests cargo test -p erp_tests --no-run "${LOCKED[@]}" || return ;; esac
-    CLUSTER_LOG=$LOGS/server.log scripts/with-cluster.sh scripts/test.sh --in-cluster "$*"
+    # One test reads the log to know what was written.
+    PGEXTRA="wal_level = logical" CLUSTER_LOG=$LOGS/server.log scripts/with-cluster.sh scripts/test.sh --in-cluster "$*"
 }
 
 scripts/setup.sh 'postgresql-*-plpgsql-check' 'postgresql-*-cron'

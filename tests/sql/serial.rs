@@ -2,7 +2,7 @@
 //! links that make stubs, deletions, purges, prunes. What they leave is what some order of their
 //! calls, one after the other, would have left.
 //!
-//! Triggers keep every version of every row, so it is known what each call changed and between
+//! Triggers, or the server's log, keep every version of every row, so it is known what each call changed and between
 //! which others. A naive store tells what it would have changed; `serial/order.rs` looks for the
 //! order.
 
@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use calls::{Call, Kind, call, payload};
 use erp_tests::{Database, Random, in_sessions, is_long, tell_figures};
 use history::History;
+use history::Teller::{self, Log, Triggers};
 use order::{Committed, Sessions, serial};
 use postgres::error::SqlState;
 use postgres::{Client, Error, GenericClient, IsolationLevel};
@@ -36,29 +37,52 @@ const ROUNDS: usize = 20;
 
 #[test]
 fn upserts_are_serial() {
-    run("serial_upserts", 1, Kind::Upserts, |_| IsolationLevel::ReadCommitted, check_order);
+    run("serial_upserts", 1, Kind::Upserts, Triggers, read_committed, check_order);
+}
+
+#[test]
+fn upserts_without_statements_are_serial() {
+    run("serial_direct", 5, Kind::Upserts, Log, read_committed, check_order);
 }
 
 #[test]
 fn calls_that_write_a_common_entity_are_serial() {
-    run("serial_meeting", 2, Kind::Meeting, |_| IsolationLevel::ReadCommitted, check_order);
+    run("serial_meeting", 2, Kind::Meeting, Triggers, read_committed, check_order);
+}
+
+#[test]
+fn calls_without_statements_that_write_a_common_entity_are_serial() {
+    run("serial_direct_meeting", 6, Kind::Meeting, Log, read_committed, check_order);
 }
 
 #[test]
 fn serializable_is_serial() {
-    run("serial_strict", 3, Kind::All, |_| IsolationLevel::Serializable, check_order);
+    run("serial_strict", 3, Kind::All, Triggers, |_| IsolationLevel::Serializable, check_order);
 }
 
 /// Below SERIALIZABLE two transactions that write no common row may each miss what the other
 /// writes, in any SQL. No update is lost.
 #[test]
 fn no_level_loses_an_update() {
-    let level = |number| match number {
+    run("serial_mixed", 4, Kind::All, Triggers, any_level, |_, _| ());
+}
+
+#[test]
+fn no_level_loses_an_update_without_statements() {
+    run("serial_direct_mixed", 7, Kind::All, Log, any_level, |_, _| ());
+}
+
+fn read_committed(_: usize) -> IsolationLevel {
+    IsolationLevel::ReadCommitted
+}
+
+/// By the number of the session.
+fn any_level(number: usize) -> IsolationLevel {
+    match number {
         0..3 => IsolationLevel::RepeatableRead,
         3..5 => IsolationLevel::Serializable,
         _ => IsolationLevel::ReadCommitted,
-    };
-    run("serial_mixed", 4, Kind::All, level, |_, _| ());
+    }
 }
 
 /// Stretches of rounds, each checked: one, or in the long form those of a hundred seconds.
@@ -66,10 +90,11 @@ fn run(
     name: &str,
     seed: u64,
     kind: Kind,
+    teller: Teller,
     level: impl Fn(usize) -> IsolationLevel + Sync,
     check_more: impl Fn(&BTreeMap<usize, Sessions>, &BTreeMap<usize, History>),
 ) {
-    let database = prepared(name);
+    let database = prepared(name, teller);
     let mapping = mapping::mapping();
     let mut session = database.connect();
     let (start, mut calls, mut events, mut repeated) = (Instant::now(), 0, 0, 0);
@@ -84,7 +109,7 @@ fn run(
         calls += done.rounds.values().flatten().flatten().count();
         let committed = done.rounds.values().flatten().flatten();
         events += committed.map(|committed| committed.call.events.len()).sum::<usize>();
-        let history = history::read(&mut session);
+        let history = teller.history(&mut session);
         check(&mut session, &done.rounds, &history);
         check_more(&done.rounds, &by_round(history));
         session.batch_execute("TRUNCATE contact, contract, version").unwrap();
@@ -97,11 +122,11 @@ fn run(
     ));
 }
 
-fn prepared(name: &str) -> Database {
+fn prepared(name: &str, teller: Teller) -> Database {
     let database = Database::new(name);
     let mut session = database.connect();
     session.query("SELECT erp_prepare($1::text::jsonb)", &[&mapping::mapping()]).unwrap();
-    session.batch_execute(history::KEEP).unwrap();
+    teller.prepare(&mut session);
     database
 }
 

@@ -1,5 +1,6 @@
 //! What the sessions did to the entities: every version of every row, in the order of the locks
-//! under which they were written, and by which transaction.
+//! under which they were written, and by which transaction. Triggers tell it, or the server's log:
+//! tables with triggers are written by statements alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,12 +9,14 @@ use serde_json::Value;
 
 use super::store::{Entity, Name};
 
-/// A row trigger of the entity tables runs while its transaction holds the row. It tarries now and
-/// then, so that others come in between.
-pub const KEEP: &str = r#"
+const VERSIONS: &str = "
     CREATE TABLE version (
         seq bigint GENERATED ALWAYS AS IDENTITY, xid xid8 DEFAULT pg_current_xact_id(),
-        slug text, id uuid, attributes jsonb, stub boolean, is_deleted boolean);
+        slug text, id uuid, attributes jsonb, stub boolean, is_deleted boolean);";
+
+/// A row trigger of the entity tables runs while its transaction holds the row. It tarries now and
+/// then, so that others come in between.
+const TRIGGERS: &str = r#"
     CREATE FUNCTION keep_version() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF random() < 0.05 THEN PERFORM pg_sleep(random() * 0.004); END IF;
@@ -28,6 +31,52 @@ pub const KEEP: &str = r#"
     CREATE TRIGGER keep AFTER INSERT OR UPDATE OR DELETE ON contact FOR EACH ROW EXECUTE FUNCTION keep_version();
     CREATE TRIGGER keep AFTER INSERT OR UPDATE OR DELETE ON contract FOR EACH ROW EXECUTE FUNCTION keep_version();"#;
 
+/// What the log tells of rows, transactions in the order in which they were committed.
+const LOGGED: &str = r"
+    INSERT INTO version (xid, slug, id, attributes, stub, is_deleted)
+    SELECT c.xid::text::xid8, t[1], substring(c.data FROM ' id\[uuid\]:''([^'']+)')::uuid,
+           replace(substring(c.data FROM ' attributes\[jsonb\]:''((?:[^'']|'''')*)'''), '''''', '''')::jsonb,
+           substring(c.data FROM ' stub\[boolean\]:(\w+)')::boolean,
+           c.data !~ ' deleted_at\[timestamp with time zone\]:null' AND t[2] <> 'DELETE'
+    FROM pg_logical_slot_get_changes(current_database(), NULL, NULL) AS c,
+         regexp_match(c.data, '^table public\.(contact|contract): (INSERT|UPDATE|DELETE):') AS t
+    WHERE t IS NOT NULL";
+
+/// Who tells of the versions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Teller {
+    Triggers,
+    Log,
+}
+
+impl Teller {
+    /// Has the versions told from now on.
+    pub fn prepare(self, session: &mut Client) {
+        session.batch_execute(VERSIONS).unwrap();
+        match self {
+            Teller::Triggers => session.batch_execute(TRIGGERS).unwrap(),
+            Teller::Log => {
+                let slot = "SELECT pg_create_logical_replication_slot(current_database(), 'test_decoding')";
+                session.query(slot, &[]).unwrap();
+            }
+        }
+    }
+
+    /// The versions since the last time.
+    pub fn history(self, session: &mut Client) -> History {
+        if self == Teller::Log {
+            // What is committed comes to the log some time later, unless somebody waits for it.
+            session
+                .batch_execute(
+                    "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'test', '')",
+                )
+                .unwrap();
+            session.execute(LOGGED, &[]).unwrap();
+        }
+        read(session)
+    }
+}
+
 /// What a transaction made of an entity; `None`: it is there no longer.
 #[derive(Debug, Clone)]
 pub struct Version {
@@ -39,7 +88,7 @@ pub struct Version {
 pub type History = BTreeMap<Name, Vec<Version>>;
 
 /// Reads the versions. A transaction that leaves an entity as it was is not told of.
-pub fn read(session: &mut Client) -> History {
+fn read(session: &mut Client) -> History {
     let query = "SELECT xid::text, slug, id::text, attributes::text, stub, is_deleted FROM version ORDER BY seq";
     let rows = session.query(query, &[]).unwrap();
     let documents: Vec<Option<Value>> = rows

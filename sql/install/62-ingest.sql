@@ -499,21 +499,108 @@ $$;
 COMMENT ON FUNCTION erp._again(text, integer, text) IS
 'Private: how events are applied once more, as on_error of _apply_events, after the try of that number ended with an SQLSTATE of class 40; null: no more';
 
+-- What is checked at commit, checked now, and again then: in a subtransaction, so that it stays deferred for the caller.
+CREATE FUNCTION erp._check_deferred() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+    SET CONSTRAINTS ALL IMMEDIATE;
+    RAISE EXCEPTION USING ERRCODE = 'MPOK0';
+EXCEPTION WHEN SQLSTATE 'MPOK0' THEN
+    NULL;
+END
+$$;
+COMMENT ON FUNCTION erp._check_deferred() IS 'Private: fails if the transaction could not be committed as it is. Errors: what deferred constraints and triggers raise';
+
+CREATE FUNCTION erp._could_commit() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+    PERFORM erp._check_deferred();
+    RETURN true;
+EXCEPTION WHEN OTHERS THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION erp._could_commit() IS 'Private: whether the transaction could be committed as it is, for all that deferred constraints and triggers say';
+
+CREATE FUNCTION erp._apply_one(work erp._work, at integer) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+DECLARE
+    failure pg_catalog.jsonb;
+    is_applied pg_catalog.bool := false;
+    message pg_catalog.text;
+    detail pg_catalog.text;
+    hint pg_catalog.text;
+BEGIN
+    SELECT a.error INTO failure
+    FROM erp._apply_events(work.mappings, work.runs, work.kept, work.mapping_of[at:at], work.events[at:at], work.event_names[at:at],
+                           work.payloads[at:at], 'blame', false) AS a;
+    IF failure IS NULL THEN
+        is_applied := true;
+        PERFORM erp._check_deferred();
+    END IF;
+    RETURN failure;
+EXCEPTION WHEN OTHERS THEN
+    IF NOT is_applied THEN
+        RAISE;
+    END IF;
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+        'sqlstate', SQLSTATE, 'message', message, 'detail', NULLIF(detail, ''), 'hint', NULLIF(hint, '')));
+END
+$$;
+COMMENT ON FUNCTION erp._apply_one(erp._work, integer) IS 'Private: applies an event of some work as if it were committed then: why it fails, or null';
+
+CREATE FUNCTION erp._apply_one_by_one(work erp._work) RETURNS erp._work
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+DECLARE
+    at pg_catalog.int4 := 1;
+    failure pg_catalog.jsonb;
+BEGIN
+    WHILE at OPERATOR(pg_catalog.<=) pg_catalog.cardinality(work.events) LOOP
+        failure := erp._apply_one(work, at);
+        IF failure IS NULL THEN
+            at := at OPERATOR(pg_catalog.+) 1;
+        ELSE
+            work := erp._settle(work, at, failure);
+            at := 1;
+        END IF;
+    END LOOP;
+    IF at OPERATOR(pg_catalog.>) 1 THEN
+        work := erp._settle(work, NULL, NULL);
+    END IF;
+    RETURN work;
+END
+$$;
+COMMENT ON FUNCTION erp._apply_one_by_one(erp._work) IS 'Private: applies the events of some work but those that fail, also those that would at commit, and notes what became of them';
+
 CREATE FUNCTION erp._apply_or_set_aside(begun erp._work, OUT applied erp._work)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
     on_error pg_catalog.text := 'stop';
+    -- If not, then by the caller's own doing.
+    could_commit CONSTANT pg_catalog.bool := erp._could_commit();
 BEGIN
     FOR tried IN 1 .. 10 LOOP
         BEGIN
             applied := erp._apply_all(begun, on_error);
-            RETURN;
-        EXCEPTION WHEN transaction_rollback THEN
-            on_error := erp._again(on_error, tried, SQLSTATE);
-            IF on_error IS NULL THEN
-                RAISE;
+            IF could_commit AND NOT erp._could_commit() THEN
+                RAISE EXCEPTION USING ERRCODE = 'MPOK1';
             END IF;
+            RETURN;
+        EXCEPTION
+            WHEN transaction_rollback THEN
+                on_error := erp._again(on_error, tried, SQLSTATE);
+                IF on_error IS NULL THEN
+                    RAISE;
+                END IF;
+            WHEN SQLSTATE 'MPOK1' THEN
+                applied := erp._apply_one_by_one(begun);
+                RETURN;
         END;
     END LOOP;
 END

@@ -169,7 +169,9 @@ BEGIN
     END IF;
     begun := erp._take(batch_size, use_case);
     taken := COALESCE(pg_catalog.cardinality(begun.events), 0);
-    work := erp._apply_or_set_aside(begun);
+    IF taken OPERATOR(pg_catalog.>) 0 THEN
+        work := erp._apply_or_set_aside(begun);
+    END IF;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO done FROM pg_catalog.unnest(work.done) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO failed FROM pg_catalog.unnest(work.failed) AS n;
     SELECT COALESCE(pg_catalog.sum(n), 0) INTO dead FROM pg_catalog.unnest(work.dead) AS n;

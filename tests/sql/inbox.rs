@@ -480,3 +480,65 @@ fn a_repeat_is_found_by_index_in_a_table_just_filled() {
     let rows = count(&mut session, read);
     assert!(rows < 100, "{rows} rows were read for ten events");
 }
+
+/// What constraints say that are checked at commit is an event's failure as well.
+#[test]
+fn an_event_that_fails_at_commit_is_the_one_that_fails() {
+    let settings = r#"{"retry_after": "1 ms", "max_attempts": 2, "history": "changes"}"#;
+    let database = prepared("inbox_deferred", settings);
+    let mut session = database.connect();
+    session
+        .batch_execute(
+            "DROP TRIGGER refuse ON item;
+             CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON item
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
+             INSERT INTO trouble VALUES ('bad', '23514'), ('worse', '40001')",
+        )
+        .unwrap();
+    enqueue(&mut session, "good", &[0, 1]);
+    enqueue(&mut session, "bad", &[0, 1]);
+    enqueue(&mut session, "worse", &[0]);
+    enqueue(&mut session, "good", &[2]);
+    let process = "SELECT taken, done, failed, dead FROM erp_process()";
+    let row = session.query_one(process, &[]).unwrap();
+    let counted: Vec<i64> = (0..4).map(|n| row.get(n)).collect();
+    assert_eq!(counted, [6, 3, 2, 0]);
+    assert_eq!(log_of(&mut session, "good"), [0, 1, 2]);
+    wait_until("they have failed for good", || {
+        session.query(process, &[]).unwrap();
+        count(&mut session, "SELECT count(*) FROM erp.inbox") == 0
+    });
+    let failures = "SELECT count(*) FROM erp.failure AS f JOIN erp.event AS e ON e.id = f.event \
+                    WHERE f.sqlstate = CASE e.group_key WHEN 'bad' THEN '23514' ELSE '40001' END \
+                          AND f.message = 'there is trouble' AND f.detail = 'as told'";
+    assert_eq!(count(&mut session, failures), 6);
+    assert_eq!(count(&mut session, "SELECT count(*) FROM erp.history"), 3);
+}
+
+/// Whoever calls from a transaction of his own may break a constraint before, and mend it after.
+#[test]
+fn constraints_of_the_caller_stay_deferred() {
+    let database = prepared("inbox_deferred_caller", "{}");
+    let mut session = database.connect();
+    session
+        .batch_execute(
+            "CREATE TABLE parent (id integer PRIMARY KEY);
+             CREATE TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+        )
+        .unwrap();
+    for broken in ["before", "after"] {
+        enqueue(&mut session, broken, &[0]);
+        let mut transaction = session.transaction().unwrap();
+        let mut say = |statement: &str| transaction.batch_execute(statement).unwrap();
+        let breaks = "INSERT INTO child VALUES (1)";
+        let process = "SELECT * FROM erp_process()";
+        match broken {
+            "before" => [breaks, process].into_iter().for_each(&mut say),
+            _ => [process, breaks].into_iter().for_each(&mut say),
+        }
+        say("DELETE FROM child");
+        transaction.commit().unwrap();
+        assert_eq!(log_of(&mut session, broken), [0]);
+    }
+    check_done(&mut session, 2);
+}

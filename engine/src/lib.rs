@@ -23,3 +23,7 @@ pub mod map;
 pub mod mapping;
 pub mod merge;
 pub mod value_type;
+
+#[cfg(test)]
+#[path = "../tests/support/properties.rs"]
+mod properties;

@@ -9,6 +9,7 @@ use jlens_core::input::{Sink, Source, Sources};
 use jlens_core::output::{Builder, Member};
 use jlens_core::{Ast, CancelToken, Expression, Node, NodeKind, Options, stack};
 
+use super::direct::Direct;
 use super::failure::{failure, of_syntax};
 use super::numbers::{Given, NumberUse, looks_like_token, token, token_index};
 use super::rewrite::Rewritten;
@@ -23,6 +24,8 @@ const MAX_ANALYSED: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub struct Jsonata {
     expression: Expression,
+    /// What is evaluated first, if the expression is of that kind.
+    direct: Option<Rc<Direct>>,
     evaluated: Rc<Evaluated>,
     /// What is evaluated where digits would be lost that are written into strings.
     with_digits: Rc<OnceCell<Result<Evaluated, Failure>>>,
@@ -55,7 +58,8 @@ impl Jsonata {
             text: Rewritten::of(&expression).map_err(|error| of_syntax(&error))?,
             numbers: Rc::new(NumberUse::of(&expression.ast().root)),
         });
-        Ok(Jsonata { expression, evaluated, with_digits: Rc::default() })
+        let direct = Direct::of(&expression.ast().root).map(Rc::new);
+        Ok(Jsonata { expression, direct, evaluated, with_digits: Rc::default() })
     }
 
     /// The expression as it was written.
@@ -68,6 +72,20 @@ impl Jsonata {
     /// Arrays and objects that the expression hands through unchanged stay in place, numbers it
     /// hands through stay exact; numbers it computes with are doubles.
     pub fn evaluate<'a>(
+        &self,
+        input: Option<Value<'a>>,
+        context: &Context<'a>,
+    ) -> Result<Option<Tree<'a>>, Failure> {
+        if let Some(direct) = &self.direct
+            && let Ok(found) = direct.evaluate(input, context)
+        {
+            context.check()?;
+            return Ok(found);
+        }
+        self.evaluate_by_engine(input, context)
+    }
+
+    pub(super) fn evaluate_by_engine<'a>(
         &self,
         input: Option<Value<'a>>,
         context: &Context<'a>,
@@ -96,6 +114,11 @@ impl Jsonata {
             })
         };
         self.with_digits.get_or_init(rewritten).as_ref().map_err(Failure::clone)
+    }
+
+    #[cfg(test)]
+    pub(super) fn ast(&self) -> &Ast {
+        self.expression.ast()
     }
 
     /// What the expression may read of its input; everything, if it is very long.

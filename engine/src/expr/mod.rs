@@ -1,5 +1,6 @@
 //! Expressions: JSONata and JSONPath behind one seam each, and what an evaluation may use.
 
+mod direct;
 mod failure;
 mod host;
 mod items;

@@ -76,6 +76,26 @@ proptest! {
     }
 }
 
+#[test]
+fn every_member_is_found_however_many_there_are() {
+    let arena = Bump::new();
+    // Keys of one length, of two, and of as many as there are keys.
+    let forms: [fn(usize) -> String; 3] =
+        [|n| format!("{n:03}"), |n| format!("k{n}"), |n| "x".repeat(n)];
+    for (form, count) in forms.into_iter().flat_map(|form| (0..110).map(move |n| (form, n))) {
+        let keys: Vec<String> = (0..count).map(|n| form(2 * n + 1)).collect();
+        let members = keys.iter().map(|key| (key.as_str(), Value::String(key).into()));
+        let object = keep(&Tree::Object(members.collect()), &arena).as_object().unwrap();
+        for key in &keys {
+            assert_eq!(object.get(key).and_then(Value::as_str), Some(&**key), "of {count}");
+            assert!(object.has(key, Value::String(key)), "{key} of {count}");
+        }
+        for missing in (0..=count).map(|n| form(2 * n)).chain([String::new()]) {
+            assert!(object.get(&missing).is_none(), "{missing} of {count}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(config(200))]
 
@@ -426,8 +446,11 @@ fn agrees(value: Value<'_>) -> Result<(), TestCaseError> {
             prop_assert!(members.windows(2).all(|pair| key_order(pair[0].0, pair[1].0).is_lt()));
             for (key, value) in members {
                 prop_assert!(object.get(key).is_some_and(|got| got.same(value)));
+                prop_assert!(object.has(key, value));
+                prop_assert!(!object.has(key, Value::String("no such value")));
                 let longer = format!("{key}\0");
                 prop_assert!(object.get(&longer).is_none());
+                prop_assert!(!object.has(&longer, value));
                 agrees(value)?;
             }
         }

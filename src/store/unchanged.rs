@@ -72,6 +72,5 @@ impl<'a> WorkingSet<'a> {
 
 /// Whether an attribute has the value.
 fn is_value(entity: &Entity<'_>, name: &str, value: Value<'_>) -> bool {
-    let current = entity.attributes.and_then(|attributes| attributes.get(name));
-    current.is_some_and(|current| current.same(value)) && !is_operation(value)
+    entity.attributes.is_some_and(|attributes| attributes.has(name, value)) && !is_operation(value)
 }

@@ -164,38 +164,49 @@ impl<'a> Object<'a> {
 
     /// The member named `key`.
     pub fn get(self, key: &str) -> Option<Value<'a>> {
-        let (count, key) = (self.len(), key.as_bytes());
-        let children = self.0.children(2 * count);
-        // Half of a large object after the other is left out, down to what is as well looked
-        // through: keys stand shorter first, so that most are told apart by their entries. Halving
-        // to the end was most of what look-ups took: 24 % of a batch of unchanged events.
-        let (mut low, mut high) = (0, count);
-        while high - low > layout::STRIDE {
-            let middle = (low + high) / 2;
-            match order(children.bytes(middle, children.start(middle)), key) {
-                Ordering::Greater => high = middle,
-                _ => low = middle,
+        let (children, at) = self.find(key.as_bytes())?;
+        Some(children.value(at, children.start(at)))
+    }
+
+    /// Whether the member named `key` is the same as `value`. Strings are not read as such: that
+    /// their bytes are text takes longer to see than that they are the same.
+    pub fn has(self, key: &str, value: Value<'_>) -> bool {
+        let Some((children, at)) = self.find(key.as_bytes()) else { return false };
+        let start = children.start(at);
+        match (children.entry(at) & layout::TYPE, value) {
+            (layout::IS_STRING, Value::String(string)) => {
+                children.bytes(at, start) == string.as_bytes()
             }
+            (layout::IS_STRING, _) | (_, Value::String(_)) => false,
+            _ => children.value(at, start).same(value),
         }
-        let mut start = children.start(low);
-        for index in low..high {
-            let end = children.end(index, start);
-            if end - start > key.len() {
-                return None;
-            }
-            if end - start == key.len() {
-                let bytes = &children.data[start..end];
-                // Nearly always told by the first byte, without a call.
-                match bytes.first().cmp(&key.first()).then_with(|| bytes.cmp(key)) {
+    }
+
+    /// The children, and which of them is the value of the member named `key`. Keys stand shorter
+    /// first, and their entries tell how long they are: few are looked at.
+    #[inline(always)]
+    fn find(self, key: &[u8]) -> Option<(Children<'a>, usize)> {
+        let count = self.len();
+        let children = self.0.children(2 * count);
+        let first = if count > layout::STRIDE { children.stride_of(key, count) } else { 0 };
+        let mut start = children.start(first);
+        // The first entry of a stride tells an end.
+        let mut before = start;
+        let keys = children.entries[first..count].iter().take(layout::STRIDE);
+        for (nth, entry) in keys.enumerate() {
+            let length = (u32::from_ne_bytes(*entry) & layout::OFFSET) as usize - before;
+            before = 0;
+            if length >= key.len() {
+                // Nearly always told by the length or the first byte, without a call.
+                let bytes = &children.data[start..start + length];
+                let order = length.cmp(&key.len()).then_with(|| bytes.first().cmp(&key.first()));
+                match order.then_with(|| bytes.cmp(key)) {
                     Ordering::Less => {}
-                    Ordering::Equal => {
-                        let at = index + count;
-                        return Some(children.value(at, children.start(at)));
-                    }
+                    Ordering::Equal => return Some((children, first + nth + count)),
                     Ordering::Greater => return None,
                 }
             }
-            start = end;
+            start += length;
         }
         None
     }
@@ -252,17 +263,27 @@ impl<'a> Children<'a> {
         u32::from_ne_bytes(self.entries[index])
     }
 
-    /// Where the child at `index` starts.
+    /// Where the child at `index` starts: at the last end before it that is told, and the lengths
+    /// from there on.
     fn start(self, index: usize) -> usize {
-        let mut offset = 0;
-        for entry in self.entries[..index].iter().rev() {
-            let entry = u32::from_ne_bytes(*entry);
-            offset += (entry & layout::OFFSET) as usize;
-            if entry & layout::HAS_OFFSET != 0 {
-                break;
+        let told = index.saturating_sub(1) / layout::STRIDE * layout::STRIDE;
+        let length = |entry: &[u8; 4]| u32::from_ne_bytes(*entry) & layout::OFFSET;
+        self.entries[told..index].iter().map(length).sum::<u32>() as usize
+    }
+
+    /// Of the first `count` children, which are keys in order, the first of the stride in which
+    /// `key` stands if it is there.
+    fn stride_of(self, key: &[u8], count: usize) -> usize {
+        let (mut low, mut high) = (0, count.div_ceil(layout::STRIDE));
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            let first = middle * layout::STRIDE;
+            match order(self.bytes(first, self.start(first)), key) {
+                Ordering::Greater => high = middle,
+                _ => low = middle,
             }
         }
-        offset
+        low * layout::STRIDE
     }
 
     /// Where the child at `index`, which starts at `start`, ends.

@@ -267,6 +267,8 @@ fn add<'a>(
             BY_ID => find_by_id(&bound, &keys, Access::Read, arena)?,
             _ => find_by_key(&bound, set, find, &keys, Access::Read, arena)?,
         };
+        entities.reserve(rows.len());
+        seen.reserve(rows.len());
         for row in rows {
             let address = (ty, set, row.key);
             entities.add_found(address, &row);

@@ -59,6 +59,14 @@ impl<'a> WorkingSet<'a> {
         self.arena
     }
 
+    /// Makes room for entities that were found. To grow one by one took 1 to 2 % of the
+    /// instructions of a batch that changes nothing.
+    pub fn reserve(&mut self, found: usize) {
+        self.entities.reserve(found);
+        self.by_key.reserve(found);
+        self.by_id.reserve(found);
+    }
+
     /// Adds an entity that was found under `key`.
     pub fn add_found(&mut self, address: Address<'a>, row: &Row<'a>) {
         let (ty, ..) = address;

@@ -1,5 +1,10 @@
 -- Applying what is in the inbox.
 
+CREATE FUNCTION erp._next_xid() RETURNS xid8
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'erp_next_xid';
+COMMENT ON FUNCTION erp._next_xid() IS 'Private: the number that the next transaction gets. A snapshot does not know it: transactions may be at work whose numbers are not below its xmax';
+
 CREATE FUNCTION erp._advance_horizon() RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -12,9 +17,9 @@ BEGIN
     END IF;
     PERFORM FROM erp.inbox_horizon AS h WHERE h.next_xid <= pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
-        -- First the id, then the snapshot: whoever draws later ids may be in it, nobody who drew earlier ones is missing.
+        -- First the id, then the transaction: whoever drew ids up to that one had a lower number before.
         SELECT s.last_value - (NOT s.is_called)::integer INTO last_id FROM erp.event_id_seq AS s;
-        UPDATE erp.inbox_horizon AS h SET safe = h.next_id, next_id = last_id, next_xid = pg_snapshot_xmax(pg_current_snapshot());
+        UPDATE erp.inbox_horizon AS h SET safe = h.next_id, next_id = last_id, next_xid = erp._next_xid();
     END IF;
 END
 $$;

@@ -66,6 +66,7 @@ sql_functions! {
     pg_finfo_erp_simulate erp_simulate => simulate::simulate;
     pg_finfo_erp_apply_batch erp_apply_batch => apply::batch;
     pg_finfo_erp_apply_events erp_apply_events => run::apply_events;
+    pg_finfo_erp_next_xid erp_next_xid => run::next_xid;
 }
 
 /// The bytes of the mapping argument. Error: `CONFIGURATION_INVALID` for NULL.

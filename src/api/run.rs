@@ -1,4 +1,5 @@
-//! `erp._apply_events`: events of use cases, each with a mapping of its own.
+//! `erp._apply_events`: events of use cases, each with a mapping of its own; and what the order of
+//! events needs to know.
 
 use bumpalo::Bump;
 use pgrx::pg_sys::Datum;
@@ -6,7 +7,7 @@ use pgrx::pg_sys::Datum;
 use super::apply::put;
 use super::events::{Events, Names, Payloads};
 use crate::error::Failure;
-use crate::pg::Call;
+use crate::pg::{Call, attempt, raw};
 use crate::store::apply::{Applied, OnError};
 use crate::store::history::{History, Kept, Noted};
 
@@ -51,4 +52,11 @@ pub fn apply_events(call: Call) -> Result<Datum, Failure> {
         applied => put(&rows, applied),
     })?;
     rows.done()
+}
+
+/// `erp._next_xid()`: the number that the next transaction gets.
+pub fn next_xid(_call: Call) -> Result<Datum, Failure> {
+    // SAFETY: no arguments.
+    let next = unsafe { attempt(|| raw::ReadNextFullTransactionId())? };
+    Ok(Datum::from(next.value))
 }

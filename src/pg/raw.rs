@@ -6,11 +6,11 @@
 
 use pgrx::pg_sys::{
     AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, CmdType, CommandId, Datum, EState,
-    ErrorData, Expr, ExprContext, ExprState, FunctionCallInfo, GucAction, GucContext, GucSource,
-    HeapTuple, Index, IndexScanDesc, LOCKMODE, LOCKTAG, List, LockAcquireResult, MemoryContext,
-    Node, ObjectType, Oid, PlanState, Relation, ResourceOwner, ResultRelInfo, SPIPlanPtr,
-    SPITupleTable, ScanDirection, ScanKeyData, Size, Snapshot, TransactionId, TupleDesc,
-    TupleTableSlot, TupleTableSlotOps, Tuplestorestate, varlena,
+    ErrorData, Expr, ExprContext, ExprState, FullTransactionId, FunctionCallInfo, GucAction,
+    GucContext, GucSource, HeapTuple, Index, IndexScanDesc, LOCKMODE, LOCKTAG, List,
+    LockAcquireResult, MemoryContext, Node, ObjectType, Oid, PlanState, Relation, ResourceOwner,
+    ResultRelInfo, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size, Snapshot,
+    TransactionId, TupleDesc, TupleTableSlot, TupleTableSlotOps, Tuplestorestate, varlena,
 };
 use std::ffi::{c_char, c_int, c_long, c_void};
 
@@ -34,6 +34,7 @@ unsafe extern "C-unwind" {
     pub fn RollbackAndReleaseCurrentSubTransaction();
     pub fn CommandCounterIncrement();
     pub fn GetCurrentCommandId(used: bool) -> CommandId;
+    pub fn ReadNextFullTransactionId() -> FullTransactionId;
     pub fn GetTransactionSnapshot() -> Snapshot;
     pub fn GetLatestSnapshot() -> Snapshot;
     pub fn PushActiveSnapshot(snapshot: Snapshot);

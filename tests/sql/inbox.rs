@@ -263,6 +263,28 @@ fn events_that_commit_late_are_not_left_behind() {
     check_done(&mut early, 25);
 }
 
+/// Nothing younger than the transaction that is open has ended when workers look how far events have
+/// come in.
+#[test]
+fn events_of_a_transaction_that_is_the_youngest_are_not_left_behind() {
+    let database = prepared("inbox_youngest", "{}");
+    let (mut early, mut late) = (database.connect(), database.connect());
+    let process = "SELECT * FROM erp_process()";
+    let mut open = late.transaction().unwrap();
+    enqueue(&mut open, "one", &[0]);
+    for _ in 0..3 {
+        early.query(process, &[]).unwrap();
+    }
+    for number in 1..4 {
+        enqueue(&mut early, "one", &[number]);
+        early.query(process, &[]).unwrap();
+    }
+    open.commit().unwrap();
+    early.query(process, &[]).unwrap();
+    assert_eq!(log_of(&mut early, "one"), [1, 2, 3, 0]);
+    check_done(&mut early, 4);
+}
+
 #[test]
 fn one_deduplication_id_is_taken_once_by_all_sessions() {
     const IDS: usize = 40;

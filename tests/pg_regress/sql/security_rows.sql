@@ -45,8 +45,9 @@ EXECUTE find('meter');
 -- What another made is neither seen nor changed nor removed; that it is there is told, as by any unique index.
 SELECT may(format('SELECT * FROM erp_apply(%L, %L, %L)', :'mapping', 'Changed', '{"contact": 1, "no": 90, "name": "stolen"}'));
 SELECT may(format('SELECT * FROM erp_apply(%L, %L, %L)', :'mapping', 'Changed', '{"contact": 2, "no": 1, "name": "stolen"}'));
-SELECT may(format('SELECT * FROM erp_apply(%L, %L, %L)', :'mapping', 'Changed', '{"contact": 2, "no": 2, "friend": 1}'));
-SELECT event, entity_slug, action, error ->> 'sqlstate' AS state FROM erp_apply_batch(:'mapping', 'Changed', ARRAY['{"contact": 1, "no": 9}', '{"contact": 2, "no": 3}', '{"contact": 3, "no": 1}']::jsonb[], 'continue');
+-- 42501 or MP007: whether ON CONFLICT checks the row that it does not update has changed in minor releases.
+SELECT state IN ('42501', 'MP007') AS is_refused FROM failure(format('SELECT * FROM erp_apply(%L, %L, %L)', :'mapping', 'Changed', '{"contact": 2, "no": 2, "friend": 1}'));
+SELECT event, entity_slug, action, CASE error ->> 'sqlstate' WHEN 'MP007' THEN '42501' ELSE error ->> 'sqlstate' END AS state FROM erp_apply_batch(:'mapping', 'Changed', ARRAY['{"contact": 1, "no": 9}', '{"contact": 2, "no": 3}', '{"contact": 3, "no": 1}']::jsonb[], 'continue');
 SELECT entity_slug, action FROM erp_apply(:'remove', 'Changed', '{"contact": 1, "no": 1}');
 SELECT entity_slug, action FROM erp_apply(:'prune', 'Changed', '{"no": 2, "name": "of all, changed"}');
 SELECT entity_slug, action, before FROM erp_simulate(:'mapping', 'Changed', '{"contact": 1, "no": 4}');

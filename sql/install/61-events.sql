@@ -186,6 +186,46 @@ COMMENT ON COLUMN erp.inbox_horizon.safe IS 'no event up to this one can come an
 COMMENT ON COLUMN erp.inbox_horizon.next_id IS 'the same, once';
 COMMENT ON COLUMN erp.inbox_horizon.next_xid IS 'the transactions before this one have ended';
 
+-- Runs of whole hours, added up for the views: kept for two days, and made again from erp.run after a restore.
+CREATE TABLE erp.run_hour (
+    use_case integer NOT NULL,
+    hour timestamptz NOT NULL,
+    version integer NOT NULL,
+    runs bigint NOT NULL,
+    done bigint NOT NULL,
+    failed bigint NOT NULL,
+    dead bigint NOT NULL,
+    ms double precision NOT NULL,
+    most_ms double precision NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (use_case, hour, version)
+);
+COMMENT ON TABLE erp.run_hour IS 'Private: runs by the hour, up to erp.run_horizon';
+COMMENT ON COLUMN erp.run_hour.use_case IS 'the use case';
+COMMENT ON COLUMN erp.run_hour.hour IS 'when the hour began in which they ended';
+COMMENT ON COLUMN erp.run_hour.version IS 'the version of its configuration';
+COMMENT ON COLUMN erp.run_hour.runs IS 'how many';
+COMMENT ON COLUMN erp.run_hour.done IS 'events that were applied';
+COMMENT ON COLUMN erp.run_hour.failed IS 'attempts that failed';
+COMMENT ON COLUMN erp.run_hour.dead IS 'events that went to the dead letters';
+COMMENT ON COLUMN erp.run_hour.ms IS 'milliseconds they took';
+COMMENT ON COLUMN erp.run_hour.most_ms IS 'milliseconds an event in the slowest';
+COMMENT ON COLUMN erp.run_hour.last_at IS 'when the last one ended';
+
+-- As erp.inbox_horizon, for runs.
+CREATE TABLE erp.run_horizon (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    added bigint NOT NULL DEFAULT 0,
+    next_id bigint NOT NULL DEFAULT 0,
+    next_xid xid8 NOT NULL DEFAULT '0'
+);
+INSERT INTO erp.run_horizon DEFAULT VALUES;
+COMMENT ON TABLE erp.run_horizon IS 'Private: up to which id runs are in erp.run_hour';
+COMMENT ON COLUMN erp.run_horizon.is_only IS 'there is one row';
+COMMENT ON COLUMN erp.run_horizon.added IS 'runs up to this one are in erp.run_hour';
+COMMENT ON COLUMN erp.run_horizon.next_id IS 'the same, once';
+COMMENT ON COLUMN erp.run_horizon.next_xid IS 'the transactions before this one have ended';
+
 SELECT pg_catalog.pg_extension_config_dump('erp.event', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.run', '');
@@ -197,9 +237,11 @@ SELECT pg_catalog.pg_extension_config_dump('erp.history', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.inbox', '');
 
-GRANT SELECT ON erp.event, erp.run, erp.outcome, erp.failure, erp.history, erp.inbox, erp.lane, erp.inbox_horizon
+GRANT SELECT ON erp.event, erp.run, erp.outcome, erp.failure, erp.history, erp.inbox, erp.lane, erp.inbox_horizon, erp.run_hour,
+                erp.run_horizon
     TO @extowner@ WITH GRANT OPTION;
 GRANT INSERT, DELETE ON erp.event, erp.run, erp.outcome, erp.failure, erp.inbox TO @extowner@ WITH GRANT OPTION;
-GRANT UPDATE ON erp.outcome, erp.inbox, erp.lane, erp.inbox_horizon TO @extowner@ WITH GRANT OPTION;
+GRANT UPDATE ON erp.outcome, erp.inbox, erp.lane, erp.inbox_horizon, erp.run_hour, erp.run_horizon TO @extowner@ WITH GRANT OPTION;
+GRANT INSERT, DELETE ON erp.run_hour TO @extowner@ WITH GRANT OPTION;
 GRANT DELETE ON erp.history TO @extowner@ WITH GRANT OPTION;
 GRANT USAGE, SELECT ON SEQUENCE erp.event_id_seq, erp.run_id_seq, erp.failure_id_seq TO @extowner@ WITH GRANT OPTION;

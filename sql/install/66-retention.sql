@@ -151,6 +151,38 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION erp._sum(jsonb, jsonb) IS 'Private: numbers by name, added up';
 
+-- What the views of 24 hours read: a row an hour, where events came one by one, instead of thousands.
+CREATE FUNCTION erp._add_up_runs() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+    horizon erp.run_horizon;
+    last_id bigint;
+BEGIN
+    -- In other isolation levels a statement does not see what is committed now.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN;
+    END IF;
+    SELECT * INTO horizon FROM erp.run_horizon AS h WHERE h.next_xid <= pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    INSERT INTO erp.run_hour AS h (use_case, hour, version, runs, done, failed, dead, ms, most_ms, last_at)
+    SELECT r.use_case, date_bin('1 h', r.finished_at, '2000-01-01 00:00:00+00'), r.version, count(*), sum(r.done), sum(r.failed), sum(r.dead),
+           sum(r.ms), max(r.ms / (r.done + r.failed)), max(r.finished_at)
+    FROM erp.run AS r WHERE r.id > horizon.added AND r.id <= horizon.next_id AND r.finished_at > statement_timestamp() - interval '2 days'
+    GROUP BY 1, 2, 3
+    ON CONFLICT (use_case, hour, version) DO UPDATE
+    SET runs = h.runs + excluded.runs, done = h.done + excluded.done, failed = h.failed + excluded.failed, dead = h.dead + excluded.dead,
+        ms = h.ms + excluded.ms, most_ms = greatest(h.most_ms, excluded.most_ms), last_at = greatest(h.last_at, excluded.last_at);
+    DELETE FROM erp.run_hour AS h WHERE h.hour < statement_timestamp() - interval '2 days';
+    -- First the id, then the transaction, as in _advance_horizon.
+    SELECT s.last_value - (NOT s.is_called)::integer INTO last_id FROM erp.run_id_seq AS s;
+    UPDATE erp.run_horizon AS h SET added = h.next_id, next_id = last_id, next_xid = erp._next_xid();
+END
+$$;
+COMMENT ON FUNCTION erp._add_up_runs() IS 'Private: brings erp.run_hour up to the runs that there were at the last call';
+
 -- Entities that are purged may have triggers: the search_path is the caller's.
 CREATE PROCEDURE @extschema@.erp_maintain(batch_size integer DEFAULT 10000, max_time interval DEFAULT '55 min', INOUT removed jsonb DEFAULT NULL)
     LANGUAGE plpgsql
@@ -166,8 +198,13 @@ BEGIN
     IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM erp._add_up_runs();
+    COMMIT;
     -- Before they go, events are looked at.
     PERFORM @extschema@.erp_sample_fields();
+    COMMIT;
+    -- Once more, to the runs that there were at the first.
+    PERFORM erp._add_up_runs();
     COMMIT;
     removed := '{}';
     FOREACH part IN ARRAY ARRAY(SELECT r.part FROM erp._retained() AS r) LOOP
@@ -193,4 +230,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE @extschema@.erp_maintain(integer, interval, jsonb) IS
-'Removes what is older than the settings under erp_toolkit. that end in _retention say: events that have ended with their outcomes and failures, dead letters, history, runs, spans, imports, what pg_cron notes of our jobs; and purges soft-deleted entities if deleted_retention says so. Events that wait are never removed. Looks at a sample of new events before, as erp_sample_fields. In batches, each committed; nobody waits for it who brings in or applies events. batch_size: rows in a batch. max_time: when to stop. Returns removed: how many rows of each table. Errors: 22023, 2D000 in a transaction block, what constraints and triggers of purged entities raise.';
+'Removes what is older than the settings under erp_toolkit. that end in _retention say: events that have ended with their outcomes and failures, dead letters, history, runs, spans, imports, what pg_cron notes of our jobs; and purges soft-deleted entities if deleted_retention says so. Events that wait are never removed. Looks at a sample of new events before, as erp_sample_fields, and adds up runs by the hour for the monitoring views. In batches, each committed; nobody waits for it who brings in or applies events. batch_size: rows in a batch. max_time: when to stop. Returns removed: how many rows of each table. Errors: 22023, 2D000 in a transaction block, what constraints and triggers of purged entities raise.';

@@ -46,6 +46,26 @@ LEFT JOIN (SELECT x.use_case, count(*) FILTER (WHERE x.due_at < 'infinity') AS r
 LEFT JOIN erp.event AS e ON e.id = q.oldest_event;
 COMMENT ON VIEW erp._use_case_inbox IS 'Private: what each use case has in the inbox';
 
+-- Each branch by the index that fits it. What the first tells of, the others do not.
+CREATE VIEW erp._day_runs AS
+SELECT h.use_case, h.version, h.hour, h.runs, h.done, h.failed, h.dead, h.ms, h.most_ms, h.last_at
+FROM erp.run_hour AS h
+WHERE h.hour >= date_bin('1 h', statement_timestamp() - interval '23 h', '2000-01-01 00:00:00+00')
+UNION ALL
+SELECT r.use_case, r.version, date_bin('1 h', r.finished_at, '2000-01-01 00:00:00+00'), 1, r.done, r.failed, r.dead, r.ms,
+       r.ms / (r.done + r.failed), r.finished_at
+FROM erp.run AS r
+-- The upper bound lets the planner expect few, as there are.
+WHERE r.id > (SELECT z.added FROM erp.run_horizon AS z) AND r.id < 9223372036854775807
+      AND r.finished_at > statement_timestamp() - interval '24 h'
+UNION ALL
+SELECT r.use_case, r.version, date_bin('1 h', r.finished_at, '2000-01-01 00:00:00+00'), 1, r.done, r.failed, r.dead, r.ms,
+       r.ms / (r.done + r.failed), r.finished_at
+FROM erp.run AS r
+WHERE r.id <= (SELECT z.added FROM erp.run_horizon AS z) AND r.finished_at > statement_timestamp() - interval '24 h'
+      AND r.finished_at < date_bin('1 h', statement_timestamp() - interval '23 h', '2000-01-01 00:00:00+00');
+COMMENT ON VIEW erp._day_runs IS 'Private: runs of the last 24 hours, those of whole hours added up where erp_maintain has done so';
+
 CREATE VIEW erp.use_case_status AS
 SELECT q.use_case, s.state, s.reason, s.advice, q.enabled,
        q.waiting, q.retrying, q.blocked_groups, q.held, coalesce(d.dead_letters, 0) AS dead_letters,
@@ -65,8 +85,8 @@ LEFT JOIN (SELECT r.use_case, sum(r.done) AS done, sum(r.failed) AS failed FROM 
            WHERE r.finished_at > statement_timestamp() - interval '1 min' GROUP BY r.use_case) AS minute ON minute.use_case = q.id
 LEFT JOIN (SELECT r.use_case, sum(r.done) AS done, sum(r.failed) AS failed FROM erp.run AS r
            WHERE r.finished_at > statement_timestamp() - interval '1 h' GROUP BY r.use_case) AS hour ON hour.use_case = q.id
-LEFT JOIN (SELECT r.use_case, sum(r.done) AS done, sum(r.failed) AS failed FROM erp.run AS r
-           WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY r.use_case) AS day ON day.use_case = q.id
+LEFT JOIN (SELECT r.use_case, sum(r.done)::bigint AS done, sum(r.failed)::bigint AS failed FROM erp._day_runs AS r GROUP BY r.use_case) AS day
+       ON day.use_case = q.id
 LEFT JOIN LATERAL (SELECT r.finished_at AS last_success_at FROM erp.run AS r
                    WHERE r.use_case = q.id AND r.done > 0 ORDER BY r.finished_at DESC LIMIT 1) AS success ON true
 LEFT JOIN LATERAL (SELECT f.* FROM erp.failure AS f
@@ -285,8 +305,8 @@ COMMENT ON COLUMN erp.recent_errors.example_event IS 'the latest event that it w
 
 CREATE VIEW erp.error_rates AS
 SELECT i.slug || '/' || u.slug AS use_case, coalesce(f.code, f.sqlstate) AS code, f.failed_1h, f.failed_24h,
-       round(f.failed_1h::numeric / nullif(t.attempts_1h, 0), 4) AS error_rate_1h,
-       round(f.failed_24h::numeric / nullif(t.attempts_24h, 0), 4) AS error_rate_24h
+       round(f.failed_1h::numeric / nullif(h.attempts_1h, 0), 4) AS error_rate_1h,
+       round(f.failed_24h::numeric / nullif(d.attempts_24h, 0), 4) AS error_rate_24h
 FROM erp.use_case AS u
 JOIN erp.integration AS i ON i.id = u.integration
 CROSS JOIN LATERAL (
@@ -294,11 +314,9 @@ CROSS JOIN LATERAL (
     FROM erp.failure AS x
     WHERE x.use_case = u.id AND x.failed_at > statement_timestamp() - interval '24 h'
     GROUP BY x.sqlstate, x.code) AS f
-LEFT JOIN (
-    SELECT r.use_case, sum(r.done + r.failed) AS attempts_24h,
-           sum(r.done + r.failed) FILTER (WHERE r.finished_at > statement_timestamp() - interval '1 h') AS attempts_1h
-    FROM erp.run AS r
-    WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY r.use_case) AS t ON t.use_case = u.id;
+LEFT JOIN (SELECT r.use_case, sum(r.done + r.failed) AS attempts_24h FROM erp._day_runs AS r GROUP BY r.use_case) AS d ON d.use_case = u.id
+LEFT JOIN (SELECT r.use_case, sum(r.done + r.failed) AS attempts_1h FROM erp.run AS r
+           WHERE r.finished_at > statement_timestamp() - interval '1 h' GROUP BY r.use_case) AS h ON h.use_case = u.id;
 COMMENT ON VIEW erp.error_rates IS 'How many of a use case''s attempts failed in the last hour and in the last 24 hours, by the error''s code';
 COMMENT ON COLUMN erp.error_rates.use_case IS 'integration/use-case';
 COMMENT ON COLUMN erp.error_rates.code IS 'the stable code; of errors that are not erp_toolkit''s, the SQLSTATE';
@@ -312,9 +330,9 @@ COMMENT ON COLUMN erp.error_rates.error_rate_24h IS 'those among all attempts of
 CREATE VIEW erp.slow_mappings AS
 SELECT i.slug || '/' || u.slug AS use_case, s.version, s.runs, s.events,
        round((s.ms / s.events)::numeric, 3) AS ms_per_event, round(s.most::numeric, 3) AS most_ms_per_event, s.last_at
-FROM (SELECT r.use_case, r.version, count(*) AS runs, sum(r.done + r.failed) AS events, sum(r.ms) AS ms, max(r.ms / (r.done + r.failed)) AS most,
-             max(r.finished_at) AS last_at
-      FROM erp.run AS r WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY r.use_case, r.version) AS s
+FROM (SELECT r.use_case, r.version, sum(r.runs)::bigint AS runs, sum(r.done + r.failed)::bigint AS events, sum(r.ms) AS ms, max(r.most_ms) AS most,
+             max(r.last_at) AS last_at
+      FROM erp._day_runs AS r GROUP BY r.use_case, r.version) AS s
 JOIN erp.use_case AS u ON u.id = s.use_case
 JOIN erp.integration AS i ON i.id = u.integration;
 COMMENT ON VIEW erp.slow_mappings IS 'What an event of each use case and version took in the last 24 hours, writing included';
@@ -331,9 +349,8 @@ SELECT i.slug || '/' || u.slug AS use_case, h.hour, coalesce(a.done, 0) AS done,
 FROM erp.use_case AS u
 JOIN erp.integration AS i ON i.id = u.integration
 CROSS JOIN (SELECT date_bin('1 h', statement_timestamp(), '2000-01-01 00:00:00+00') - n * interval '1 h' AS hour FROM generate_series(0, 23) AS n) AS h
-LEFT JOIN (SELECT r.use_case, date_bin('1 h', r.finished_at, '2000-01-01 00:00:00+00') AS hour,
-                  sum(r.done) AS done, sum(r.failed) AS failed, sum(r.dead) AS dead
-           FROM erp.run AS r WHERE r.finished_at > statement_timestamp() - interval '24 h' GROUP BY 1, 2) AS a
+LEFT JOIN (SELECT r.use_case, r.hour, sum(r.done)::bigint AS done, sum(r.failed)::bigint AS failed, sum(r.dead)::bigint AS dead
+           FROM erp._day_runs AS r GROUP BY r.use_case, r.hour) AS a
        ON a.use_case = u.id AND a.hour = h.hour;
 COMMENT ON VIEW erp.hourly_activity IS 'What each use case did in each of the last 24 hours, the one that runs included';
 COMMENT ON COLUMN erp.hourly_activity.use_case IS 'integration/use-case';

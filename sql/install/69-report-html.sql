@@ -188,14 +188,13 @@ CREATE FUNCTION erp._report_html() RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    statuses erp.use_case_status[] := ARRAY(SELECT s FROM erp.use_case_status AS s ORDER BY s.use_case);
+    statuses erp.use_case_status[] := erp._statuses();
     activity erp.hourly_activity[] := ARRAY(SELECT a FROM erp.hourly_activity AS a);
-    queue erp.queue_status;
+    queue erp.queue_status := erp._queue();
     worst text := coalesce((SELECT min(s.state) FROM unnest(statuses) AS s WHERE s.state <> 'green' AND s.state = 'red'),
                            (SELECT min(s.state) FROM unnest(statuses) AS s WHERE s.state = 'amber'), 'green');
     title text := 'erp_toolkit in ' || current_database();
 BEGIN
-    SELECT * INTO queue FROM erp.queue_status;
     RETURN E'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
         || E'<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''"/>\n'
         || format(E'<title>%s: %s</title><style>%s</style></head>\n<body><main>\n', erp._html(title), worst, erp._html_style())

@@ -1,7 +1,7 @@
 -- A status page as text. What it says is in the views of 68-monitoring.sql; here it is only set out.
 
 CREATE FUNCTION @extschema@.erp_report(format text DEFAULT 'text') RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
     CASE format
@@ -73,6 +73,21 @@ CREATE FUNCTION erp._dead_letter_heading(number numeric) RETURNS text
                 ELSE 'Dead letters' END;
 COMMENT ON FUNCTION erp._dead_letter_heading(numeric) IS 'Private: the heading of dead letters by their errors';
 
+-- In SQL, as the next one: what PL/pgSQL selects into a variable is not read by parallel workers.
+CREATE FUNCTION erp._statuses() RETURNS erp.use_case_status[]
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(array_agg(s ORDER BY s.use_case), '{}') FROM erp.use_case_status AS s
+$$;
+COMMENT ON FUNCTION erp._statuses() IS 'Private: erp.use_case_status';
+
+CREATE FUNCTION erp._queue() RETURNS erp.queue_status
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT q FROM erp.queue_status AS q
+$$;
+COMMENT ON FUNCTION erp._queue() IS 'Private: erp.queue_status';
+
 CREATE FUNCTION erp._report_states(statuses erp.use_case_status[]) RETURNS text
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
 AS $$
@@ -101,13 +116,12 @@ CREATE FUNCTION erp._report_text() RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    statuses erp.use_case_status[] := ARRAY(SELECT s FROM erp.use_case_status AS s ORDER BY s.use_case);
-    queue erp.queue_status;
+    statuses erp.use_case_status[] := erp._statuses();
+    queue erp.queue_status := erp._queue();
     dead_letters numeric := (SELECT sum(s.dead_letters) FROM unnest(statuses) AS s);
     page text;
     cells text[];
 BEGIN
-    SELECT * INTO queue FROM erp.queue_status;
     page := 'erp_toolkit in ' || current_database() || to_char(statement_timestamp(), ', YYYY-MM-DD HH24:MI TZ') || E'\n\n'
             || erp._report_states(statuses);
 

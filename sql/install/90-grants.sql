@@ -25,6 +25,9 @@ DECLARE
         'INSERT, UPDATE, DELETE ON erp.outcome',
         'DELETE ON erp.event, erp.failure, erp.run, erp.history, erp.span, erp.import',
         'INSERT, UPDATE, DELETE ON erp.field_seen, erp.field_sample',
+        'SELECT, INSERT, UPDATE, DELETE ON erp.run_hour',
+        'SELECT, UPDATE ON erp.run_horizon',
+        'SELECT ON SEQUENCE erp.run_id_seq',
         'UPDATE (enabled) ON erp.use_case'];
     author CONSTANT text[] := ARRAY[
         'SELECT ON erp.use_cases, erp.integrations, erp.inbox',

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use erp_tests::Database;
+use erp_tests::{Database, wait_until};
 use postgres::Client;
 use roxmltree::{Document, ParsingOptions};
 use saphyr::{LoadableYamlNode, Yaml};
@@ -201,4 +201,66 @@ fn collect(value: &Value, targets: &mut Vec<(String, String)>) {
 
 fn words(expression: &str) -> impl Iterator<Item = &str> {
     expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+}
+
+/// Whole hours are added up by `erp_maintain`: the views tell what the runs themselves would.
+#[test]
+fn runs_that_are_added_up_are_told_once() {
+    let database = Database::new("monitoring_hours");
+    let (mut session, mut late) = (database.connect(), database.connect());
+    // Ids are not in the order of time.
+    let runs =
+        "INSERT INTO erp.run (use_case, version, started_at, finished_at, done, failed, dead, ms)
+        SELECT n % 3, n % 2, now(), now() - n * 7 % 97 * interval '17 min', n % 5, 1, n % 2, n % 11
+        FROM generate_series(1, 1000) AS n";
+    let differences = "
+        WITH told AS (
+            SELECT use_case, version, hour, sum(runs) AS runs, sum(done) AS done, sum(failed) AS failed, sum(dead) AS dead,
+                   sum(ms) AS ms, max(most_ms) AS most_ms, max(last_at) AS last_at
+            FROM erp._day_runs GROUP BY use_case, version, hour
+        ), are AS (
+            SELECT use_case, version, date_bin('1 h', finished_at, '2000-01-01 00:00:00+00') AS hour, count(*) AS runs,
+                   sum(done) AS done, sum(failed) AS failed, sum(dead) AS dead, sum(ms) AS ms, max(ms / (done + failed)), max(finished_at)
+            FROM erp.run WHERE finished_at > statement_timestamp() - interval '24 h'
+            GROUP BY use_case, version, date_bin('1 h', finished_at, '2000-01-01 00:00:00+00')
+        )
+        SELECT count(*) FROM ((TABLE told EXCEPT TABLE are) UNION ALL (TABLE are EXCEPT TABLE told)) AS d";
+    let same = |session: &mut Client, when: &str| {
+        assert_eq!(session.query_one(differences, &[]).unwrap().get::<_, i64>(0), 0, "{when}");
+    };
+    let added = |session: &mut Client| -> (i64, i64) {
+        let query = "SELECT z.added, coalesce((SELECT sum(runs) FROM erp.run_hour), 0)::bigint FROM erp.run_horizon AS z";
+        let row = session.query_one(query, &[]).unwrap();
+        (row.get(0), row.get(1))
+    };
+    // Other databases of the server may have older transactions at work.
+    let add_up = |session: &mut Client, expected: (i64, i64)| {
+        wait_until("runs are added up", || {
+            session.batch_execute("CALL erp_maintain()").unwrap();
+            added(session) == expected
+        });
+    };
+    session.batch_execute(runs).unwrap();
+    same(&mut session, "nothing is added up");
+    add_up(&mut session, (1_000, 1_000));
+    same(&mut session, "the first are added up");
+
+    // Runs that come in late, behind others.
+    let mut open = late.transaction().unwrap();
+    open.batch_execute(runs).unwrap();
+    session.batch_execute(runs).unwrap();
+    for _ in 0..3 {
+        session.batch_execute("CALL erp_maintain()").unwrap();
+        same(&mut session, "a transaction is open");
+        assert_eq!(added(&mut session), (1_000, 1_000));
+    }
+    open.commit().unwrap();
+    same(&mut session, "it has ended");
+    add_up(&mut session, (3_000, 3_000));
+    same(&mut session, "its runs are added up");
+    session.batch_execute(runs).unwrap();
+    same(&mut session, "some are, some are not");
+    // What is too old to be told goes.
+    session.batch_execute("UPDATE erp.run_hour SET hour = hour - interval '3 days'").unwrap();
+    add_up(&mut session, (4_000, 1_000));
 }

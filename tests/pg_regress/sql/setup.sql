@@ -104,8 +104,9 @@ CREATE PROCEDURE forget_integrations()
 AS $$
 BEGIN
     TRUNCATE erp.integration, erp.use_case, erp.use_case_version, erp.event, erp.run, erp.outcome, erp.failure, erp.history,
-             erp.inbox, erp.span, erp.field_seen, erp.field_sample RESTART IDENTITY;
+             erp.inbox, erp.span, erp.field_seen, erp.field_sample, erp.run_hour RESTART IDENTITY;
     UPDATE erp.lane SET mark = 0, next_look_at = NULL;
     UPDATE erp.inbox_horizon SET safe = 0, next_id = 0, next_xid = '0';
+    UPDATE erp.run_horizon SET added = 0, next_id = 0, next_xid = '0';
 END
 $$;

@@ -8,9 +8,12 @@
 use std::ffi::{CString, c_int};
 
 use bumpalo::Bump;
-use pgrx::pg_sys::{self, Datum, IndexScanDesc, LOCKMODE, Oid, Relation, ScanKeyData};
+use pgrx::pg_sys::{
+    self, Datum, IndexScanDesc, ItemPointerData, LOCKMODE, Oid, Relation, ScanKeyData,
+};
 use smallvec::SmallVec;
 
+use super::leaves::{self, Entry};
 use super::rights::{READ, has_on_whole};
 use super::writer::Place;
 use super::{PgError, array, attempt, interrupt, raw};
@@ -110,15 +113,23 @@ impl Index {
         };
         let mut scan = Scan::start(&table, index, self.parts.len())?;
         let last = self.columns.iter().map(|column| column.number).max().unwrap_or_default();
-        for (at, key) in keys.iter().enumerate() {
-            interrupt::check()?;
-            let text = |part: &usize| array::varlena(arena, key[*part].as_bytes());
-            scan.look_for(self.parts.iter().map(text));
-            for _ in 0..most {
-                if !scan.next(last)? {
-                    break;
+        let mut tell = |at, slot| found(at, Row { slot, columns: &self.columns });
+        let mut places = Vec::with_capacity(keys.len());
+        // A scan takes less for one key alone.
+        // SAFETY: the index is open, and was found to be such a tree.
+        if keys.len() > 1 && unsafe { leaves::find(index, &self.parts, keys, &mut places)? } {
+            scan.tell_places(&places, most, last, &mut tell)?;
+        } else {
+            let text = |key: &&[&str], part: usize| array::varlena(arena, key[part].as_bytes());
+            for (at, key) in keys.iter().enumerate() {
+                interrupt::check()?;
+                scan.look_for(self.parts.iter().map(|part| text(key, *part)));
+                for _ in 0..most {
+                    if !scan.next(last)? {
+                        break;
+                    }
+                    tell(at, scan.slot)?;
                 }
-                found(at, Row { slot: scan.slot, columns: &self.columns })?;
             }
         }
         scan.end()?;
@@ -371,6 +382,44 @@ impl Scan {
                     raw::index_rescan(scan, keys, count, std::ptr::null_mut(), 0);
                 }
                 let is_there = raw::index_getnext_slot(scan, forwards, slot);
+                if is_there {
+                    raw::slot_getsomeattrs_int(slot, last);
+                }
+                is_there
+            })
+        }
+    }
+
+    /// Tells of the rows at `places`, which are in the order of their keys, at most `most` a key.
+    fn tell_places(
+        &mut self,
+        places: &[Entry],
+        most: usize,
+        last: c_int,
+        tell: &mut dyn FnMut(usize, *mut pg_sys::TupleTableSlot) -> Result<(), PgError>,
+    ) -> Result<(), PgError> {
+        for of_key in places.chunk_by(|(a, _), (b, _)| a == b) {
+            let mut told = 0;
+            for (at, place) in of_key {
+                interrupt::check()?;
+                if told < most && self.fetch(*place, last)? {
+                    tell(*at, self.slot)?;
+                    told += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the row at a place, its columns up to `last`. Whether it is there for the snapshot.
+    fn fetch(&mut self, place: ItemPointerData, last: c_int) -> Result<bool, PgError> {
+        let (scan, slot) = (self.scan, self.slot);
+        // SAFETY: scan and slot are open; the scan reads the table at the place that it is given.
+        unsafe {
+            (*scan).xs_heaptid = place;
+            (*scan).xs_heap_continue = false;
+            attempt(|| {
+                let is_there = raw::index_fetch_heap(scan, slot);
                 if is_there {
                     raw::slot_getsomeattrs_int(slot, last);
                 }

@@ -10,6 +10,7 @@ mod generated;
 pub mod guard;
 pub mod index;
 pub mod interrupt;
+pub mod leaves;
 pub mod lock;
 pub mod memory;
 pub mod raw;

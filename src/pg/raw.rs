@@ -5,9 +5,9 @@
 //! Every function here may only be called inside `attempt`, unless it cannot raise.
 
 use pgrx::pg_sys::{
-    AclMaskHow, AclMode, AclResult, ArrayType, CachedPlan, CmdType, CommandId, Datum, EState,
-    ErrorData, Expr, ExprContext, ExprState, FullTransactionId, FunctionCallInfo, GucAction,
-    GucContext, GucSource, HeapTuple, Index, IndexScanDesc, LOCKMODE, LOCKTAG, List,
+    AclMaskHow, AclMode, AclResult, ArrayType, BlockNumber, Buffer, CachedPlan, CmdType, CommandId,
+    Datum, EState, ErrorData, Expr, ExprContext, ExprState, FullTransactionId, FunctionCallInfo,
+    GucAction, GucContext, GucSource, HeapTuple, Index, IndexScanDesc, LOCKMODE, LOCKTAG, List,
     LockAcquireResult, MemoryContext, Node, ObjectType, Oid, PlanState, Relation, ResourceOwner,
     ResultRelInfo, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size, Snapshot,
     TransactionId, TupleDesc, TupleTableSlot, TupleTableSlotOps, Tuplestorestate, varlena,
@@ -88,6 +88,11 @@ unsafe extern "C-unwind" {
     pub fn table_slot_create(relation: Relation, list: *mut *mut List) -> *mut TupleTableSlot;
     pub fn ExecDropSingleTupleTableSlot(slot: *mut TupleTableSlot);
     pub fn slot_getsomeattrs_int(slot: *mut TupleTableSlot, last: c_int);
+    pub fn ReadBuffer(relation: Relation, block: BlockNumber) -> Buffer;
+    pub fn LockBuffer(buffer: Buffer, mode: c_int);
+    pub fn UnlockReleaseBuffer(buffer: Buffer);
+    pub fn pgstat_assoc_relation(relation: Relation);
+    pub fn index_fetch_heap(scan: IndexScanDesc, slot: *mut TupleTableSlot) -> bool;
     pub fn ScanKeyEntryInitialize(
         entry: *mut ScanKeyData,
         flags: c_int,

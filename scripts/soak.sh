@@ -9,6 +9,7 @@
 #   crashes     50 crashes of a server at work
 #   fidelity    a million events in one transaction, every tenth failing
 #   history     sessions at once, purges too: what the history tells of them
+#   lookups     keys that stay, looked up while an index is split and emptied, a hundred seconds
 #
 # Random numbers are others in each run. What failed is in target/test-logs/soak-PART.log.
 set -euo pipefail
@@ -51,7 +52,7 @@ run() {
         fuzz) TIME=${TIME:-3600} part fuzz scripts/fuzz.sh ;;
         properties) PROPTEST_CASES=${PROPTEST_CASES:-20000} part properties cargo test -p erp_engine "${LOCKED[@]}" ;;
         model) ERP_TEST_ROUNDS=${ERP_TEST_ROUNDS:-500} part model with_server model ;;
-        serial | crashes | fidelity | history) part "$1" with_server "$1" ;;
+        serial | crashes | fidelity | history | lookups) part "$1" with_server "$1" ;;
         *) die "there is no part $1" ;;
     esac
 }
@@ -59,7 +60,7 @@ run() {
 scripts/setup.sh
 mkdir -p "$LOGS"
 : >"$summary"
-[ $# -gt 0 ] || set -- fuzz properties model serial crashes fidelity history
+[ $# -gt 0 ] || set -- fuzz properties model serial crashes fidelity history lookups
 for name; do run "$name"; done
 stage "summary"
 cat "$summary"

@@ -338,7 +338,7 @@ impl<'a> Chunk<'a> {
             let changed = loop {
                 // Rows are locked once the locks are held.
                 let is_new = hold(&mut held, decided.entities.locks())?
-                    || lock_found(&decided.entities, &mut locked, self.arena)?
+                    || lock_found(&decided.entities, &mut locked, self.how.now, self.arena)?
                     || lock_anchors(&requests, &decided.entities, &mut locked, self.arena)
                         .map_err(|failure| self.of_event(failure.into(), asked))?;
                 if !is_new {

@@ -1,7 +1,8 @@
 //! What the events of a chunk changed, as the tables have it: for the history.
 //!
 //! What was decided is not all that is stored: columns have defaults, triggers a say, and ids of
-//! new rows come from sequences. So each entity is read once more after it was written.
+//! new rows come from sequences. So each entity is read once more after it was written, unless it
+//! was written as it was decided.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,7 @@ pub fn as_written<'a>(
     let mut given: HashMap<usize, Object<'a>> = HashMap::new();
     let mut last = last_changes(outcomes, written);
     let mut by_type: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for index in last.keys() {
+    for index in last.keys().filter(|index| !is_as_decided(entities, written, **index)) {
         by_type.entry(entities.entities[*index].ty).or_default().push(*index);
     }
     for (ty, indexes) in by_type {
@@ -67,6 +68,14 @@ pub fn as_written<'a>(
     drop(last);
     written.unlinked.retain(|unlinked| !told.contains(&(unlinked.slug, unlinked.id)));
     add_given(entities, outcomes, &given)
+}
+
+/// Whether the entity's row is what was decided.
+fn is_as_decided(entities: &WorkingSet<'_>, written: &Written<'_>, index: usize) -> bool {
+    let slug = &*entities.types[entities.entities[index].ty].slug;
+    let of = (slug, written.id(entities, index));
+    written.as_decided.contains(&index)
+        && !written.unlinked.iter().any(|unlinked| (unlinked.slug, unlinked.id) == of)
 }
 
 /// The entities of a type with these ids, as they are now.

@@ -60,7 +60,11 @@ impl<'k, 'a> Direct<'k, 'a> {
     }
 
     /// Updates rows that are there. Returns those that are left, in their order.
-    pub fn update(&mut self, mut rows: Vec<usize>) -> Result<Vec<usize>, Failure> {
+    pub fn update(
+        &mut self,
+        mut rows: Vec<usize>,
+        written: &mut Written<'a>,
+    ) -> Result<Vec<usize>, Failure> {
         let (entities, arena, now) = (self.entities, self.arena, self.now);
         let Some(writer) = &mut self.writer else { return Ok(rows) };
         rows.sort_by_key(|index| entities.entities[*index].id);
@@ -81,27 +85,37 @@ impl<'k, 'a> Direct<'k, 'a> {
             if entity.is_upserted {
                 values.push((DELETED_AT, None));
             }
-            if !writer.update(place, &values)? {
-                left.push(index);
+            match writer.update(place, &values)? {
+                true => drop(written.as_decided.insert(index)),
+                false => left.push(index),
             }
         }
         Ok(left)
     }
 
-    /// Locks rows that stay as they are. Returns those that are left.
+    /// Locks rows as they were seen, for what is decided on them. Returns those that are left.
     pub fn lock(&mut self, mut rows: Vec<usize>) -> Result<Vec<usize>, Failure> {
         let entities = self.entities;
         let Some(writer) = &mut self.writer else { return Ok(rows) };
         rows.sort_by_key(|index| entities.entities[*index].id);
         let mut left = Vec::new();
         for index in rows {
-            let entity = &entities.entities[index];
-            let is_known = entity.row_attributes.is_some() && !entity.was_stub;
-            match entity.place.filter(|_| is_known && !entity.was_deleted) {
+            match entities.entities[index].place {
                 Some(place) if writer.lock(place)? => {}
                 _ => left.push(index),
             }
         }
+        Ok(left)
+    }
+
+    /// Locks rows that stay as they are. Returns those that are left.
+    pub fn lock_unchanged(&mut self, rows: Vec<usize>) -> Result<Vec<usize>, Failure> {
+        let is_live = |index: &usize| {
+            let entity = &self.entities.entities[*index];
+            entity.row_attributes.is_some() && !entity.was_stub && !entity.was_deleted
+        };
+        let (live, mut left): (Vec<usize>, Vec<usize>) = rows.into_iter().partition(is_live);
+        left.extend(self.lock(live)?);
         Ok(left)
     }
 
@@ -114,9 +128,8 @@ impl<'k, 'a> Direct<'k, 'a> {
         rows.sort_by_key(|index| self.entities.entities[*index].id);
         let mut left = Vec::new();
         for index in rows {
-            match self.insert_one(index, None)? {
-                true => drop(written.created.insert(index)),
-                false => left.push(index),
+            if !self.insert_one(index, None, written)? {
+                left.push(index);
             }
         }
         Ok(left)
@@ -139,15 +152,19 @@ impl<'k, 'a> Direct<'k, 'a> {
         rows.sort_by_key(|row| row.key);
         let mut left = Vec::new();
         for row in rows {
-            match self.insert_one(row.index, Some(index))? {
-                true => drop(written.created.insert(row.index)),
-                false => left.push(row),
+            if !self.insert_one(row.index, Some(index), written)? {
+                left.push(row);
             }
         }
         Ok(left)
     }
 
-    fn insert_one(&mut self, index: usize, unless: Option<Oid>) -> Result<bool, Failure> {
+    fn insert_one(
+        &mut self,
+        index: usize,
+        unless: Option<Oid>,
+        written: &mut Written<'a>,
+    ) -> Result<bool, Failure> {
         let Some(writer) = &mut self.writer else { return Ok(false) };
         let entity = &self.entities.entities[index];
         let id: &[u8; 16] = self.arena.alloc(uuid(entity.id).into_bytes());
@@ -159,6 +176,11 @@ impl<'k, 'a> Direct<'k, 'a> {
             (CREATED_AT, Some(self.now)),
             (UPDATED_AT, Some(self.now)),
         ];
-        Ok(writer.insert(&values, unless)?)
+        let is_done = writer.insert(&values, unless)?;
+        if is_done {
+            written.created.insert(index);
+            written.as_decided.insert(index);
+        }
+        Ok(is_done)
     }
 }

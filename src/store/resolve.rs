@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use bumpalo::Bump;
 use erp_engine::jsonb::{Object, Value};
 use hashbrown::HashSet;
+use pgrx::pg_sys::Datum;
 
 use super::Key;
 use super::by_index::find_by_index;
+use super::direct::Direct;
 use super::entity::{Entity, State, Version};
 use super::entity_type::EntityType;
 use super::guard::Unguarded;
@@ -117,28 +119,52 @@ pub fn resolve<'a>(
 
 /// Locks the rows of the entities whose lists get items that are linked to, or all that are written
 /// where changes are told, tables in the order in which they are written. Whether there was any that
-/// was not `locked`: then they may no longer be what was decided on.
+/// was not `locked`, and may no longer be what was decided on.
 pub fn lock_found<'a>(
     entities: &WorkingSet<'a>,
     locked: &mut HashSet<(usize, &'a str)>,
+    now: Datum,
     arena: &'a Bump,
 ) -> Result<bool, Failure> {
     let mut is_any = false;
     for ty in order(entities) {
-        let decides = |entity: &&Entity<'a>| {
+        let decides = |entity: &Entity<'a>| {
             entity.has_items || entities.tells_changes && (entity.write || entity.removal.is_some())
         };
-        let of_table = |entity: &&Entity<'a>| entity.ty == ty && !entity.is_new;
-        let ids = entities.entities.iter().filter(of_table).filter(decides).map(|e| e.id);
-        let ids: Vec<&str> = ids.filter(|id| locked.insert((ty, id))).collect();
-        if !ids.is_empty() {
+        let mut is_new = |entity: &Entity<'a>| {
+            entity.ty == ty && !entity.is_new && decides(entity) && locked.insert((ty, entity.id))
+        };
+        let rows = entities.entities.iter().enumerate().filter(|(_, entity)| is_new(entity));
+        let rows: Vec<usize> = rows.map(|(index, _)| index).collect();
+        let left = lock_as_seen(entities, ty, rows, now, arena)?;
+        if !left.is_empty() {
             let bound = &entities.types[ty];
-            let argument = bound.layout.ids(arena, ids.iter().copied());
+            let ids = left.iter().map(|index| entities.entities[*index].id);
+            let argument = bound.layout.ids(arena, ids);
             bound.lock_by_id()?.execute(&[argument], Access::Write)?;
             is_any = true;
         }
     }
     Ok(is_any)
+}
+
+/// Locks rows of a type that are as they were seen. Returns the others.
+fn lock_as_seen<'a>(
+    entities: &WorkingSet<'a>,
+    ty: usize,
+    rows: Vec<usize>,
+    now: Datum,
+    arena: &'a Bump,
+) -> Result<Vec<usize>, Failure> {
+    let bound = &entities.types[ty];
+    if rows.is_empty() || !bound.layout.is_managed {
+        return Ok(rows);
+    }
+    let mut kept = bound.writing.try_borrow_mut().ok();
+    let mut direct = Direct::open(entities, bound, kept.as_mut(), now, arena)?;
+    let left = direct.lock(rows)?;
+    direct.close()?;
+    Ok(left)
 }
 
 /// In a transaction that keeps one snapshot, an entity may have appeared since: under a key that

@@ -43,6 +43,9 @@ pub struct Written<'a> {
     /// Entities that were there and stayed as they were: another session had made the change,
     /// or a trigger of the table kept it from being made.
     pub untouched: HashSet<usize>,
+    /// Entities whose rows are as was decided, but for the ids that others got: no default and no
+    /// trigger of the table had a say.
+    pub as_decided: HashSet<usize>,
     /// Entities that lost items of their relations, where changes are told.
     pub unlinked: Vec<Unlinked<'a>>,
 }
@@ -93,9 +96,9 @@ pub fn write<'a>(
                 .partition(|index| entities.gives_up_key(&entities.entities[*index]));
             let mut kept = table.ty.writing.try_borrow_mut().ok();
             let mut direct = Direct::open(entities, table.ty, kept.as_mut(), now, arena)?;
-            table.update(direct.update(first)?, &mut written)?;
-            table.update(direct.update(then)?, &mut written)?;
-            table.lock(direct.lock(unchanged)?, &mut written)?;
+            table.update(direct.update(first, &mut written)?, &mut written)?;
+            table.update(direct.update(then, &mut written)?, &mut written)?;
+            table.lock(direct.lock_unchanged(unchanged)?, &mut written)?;
             table.insert_new(direct.insert_new(new, &mut written)?, &mut written)?;
             for (set, rows) in by_set.into_iter().enumerate() {
                 let left = direct.insert(set, rows, &mut written)?;

@@ -13,15 +13,16 @@ use crate::pg::{PgError, attempt, raw};
 ///
 /// The datum is a varlena that lives through the call.
 unsafe fn body(datum: Datum, arena: &Bump) -> Result<&[u8], PgError> {
-    // SAFETY: detoasting gives a varlena with a four-byte length word; it is a copy when the
-    // datum was compressed, out of line or had a short length word.
+    // SAFETY: the caller's; detoasting gives a varlena with a four-byte length word.
     unsafe {
         let given: *mut pg_sys::varlena = datum.cast_mut_ptr();
+        let is_short = pgrx::varatt_is_1b(given) && !pgrx::varatt_is_1b_e(given);
+        if is_short || pgrx::varatt_is_4b_u(given) {
+            return Ok(arena.alloc_slice_copy(pgrx::varlena_to_byte_slice(given)));
+        }
         let plain = attempt(|| raw::pg_detoast_datum(given))?;
         let bytes = arena.alloc_slice_copy(bytes_of(plain));
-        if plain != given {
-            pg_sys::pfree(plain.cast());
-        }
+        pg_sys::pfree(plain.cast());
         Ok(bytes)
     }
 }

@@ -42,6 +42,7 @@ pub fn find_by_index<'a>(
     let is_unique = ty.key_sets[set].is_unique && index.is_unique;
     let most = if is_unique { 1 } else { MOST + 1 };
     let mut rows = Vec::with_capacity(keys.len());
+    let mut deleted = Vec::new();
     let is_done = index.look_up(keys, most, arena, |at, row| {
         let Some(id) = row.datum(0) else { return Ok(()) };
         // SAFETY: the columns are of these types.
@@ -58,20 +59,29 @@ pub fn find_by_index<'a>(
             attributes,
             place: Some(row.place()),
         };
-        rows.push((at, deleted_at, row));
+        if most > 1 {
+            deleted.push((at, deleted_at));
+        }
+        rows.push(row);
         Ok(())
     })?;
-    let is_crowded =
-        !is_unique && rows.chunk_by(|(a, ..), (b, ..)| a == b).any(|rows| rows.len() > MOST);
-    if !is_done || is_crowded {
+    if !is_done || deleted.chunk_by(|(a, _), (b, _)| a == b).any(|rows| rows.len() > MOST) {
         return Ok(None);
     }
-    // Those that are not deleted, then the one deleted last.
-    rows.sort_by_key(|(at, deleted_at, row)| {
+    if most > 1 {
+        rows = in_order(rows, &deleted);
+    }
+    rows.retain(|row| row.stub || find != Find::Stubs);
+    Ok(Some(rows))
+}
+
+/// Of each key those that are not deleted, then the one deleted last.
+fn in_order<'a>(rows: Vec<Row<'a>>, deleted: &[(usize, Option<i64>)]) -> Vec<Row<'a>> {
+    let mut rows: Vec<_> = rows.into_iter().zip(deleted).collect();
+    rows.sort_by_key(|(row, (at, deleted_at))| {
         (*at, deleted_at.is_some(), Reverse(*deleted_at), row.id)
     });
-    let rows = rows.into_iter().map(|(_, _, row)| row);
-    Ok(Some(rows.filter(|row| row.stub || find != Find::Stubs).collect()))
+    rows.into_iter().map(|(row, _)| row).collect()
 }
 
 impl EntityType {

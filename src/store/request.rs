@@ -1,5 +1,6 @@
 //! Entity updates with their tables and keys: what a chunk of events asks for, checked.
 
+use std::ptr;
 use std::rc::Rc;
 
 use bumpalo::Bump;
@@ -24,6 +25,9 @@ use crate::error::Failure;
 pub struct Types<'a> {
     pub all: Vec<Rc<EntityType>>,
     by_slug: HashMap<&'a str, usize>,
+    /// The entries of the mapping that were gathered, few, with their types and key sets once they
+    /// are known: they are the same for each event.
+    entries: Vec<(&'a Entity, Option<(usize, usize)>)>,
 }
 
 /// Stands for a key set: entities named by their own id, which is the key.
@@ -101,7 +105,10 @@ impl<'a> Types<'a> {
         for mapped in mapped {
             match mapped {
                 Mapped::Update(update) => {
-                    self.use_key(&update.entity.schema, &names(&update.entity.unique_ids))?;
+                    if !self.entries.iter().any(|(entry, _)| ptr::eq(*entry, update.entity)) {
+                        self.use_key(&update.entity.schema, &names(&update.entity.unique_ids))?;
+                        self.entries.push((update.entity, None));
+                    }
                     for target in update.attributes.iter().flat_map(|(_, it)| targets(it)) {
                         self.use_key(target.schema, &names_of(&target.identifiers))?;
                     }
@@ -152,6 +159,19 @@ impl<'a> Types<'a> {
             Some(known) => Ok(*known),
             None => Ok(self.add(slug, EntityType::get(slug, unique_ids, purpose)?)),
         }
+    }
+
+    /// The type and key set of an entry that was gathered.
+    fn of_entry(&mut self, entry: &'a Entity) -> Result<(usize, usize), Failure> {
+        let at = self.entries.iter().position(|(known, _)| ptr::eq(*known, entry));
+        if let Some((_, Some(of))) = at.map(|at| self.entries[at]) {
+            return Ok(of);
+        }
+        let of = self.key_set(&entry.schema, &names(&entry.unique_ids), Purpose::Upserts)?;
+        if let Some(at) = at {
+            self.entries[at].1 = Some(of);
+        }
+        Ok(of)
     }
 
     /// The type and key set for identifiers that have been gathered.
@@ -228,7 +248,7 @@ fn update<'a>(
     arena: &'a Bump,
 ) -> Result<Update<'a>, Failure> {
     let entity = update.entity;
-    let (ty, set) = types.key_set(&entity.schema, &names(&entity.unique_ids), Purpose::Upserts)?;
+    let (ty, set) = types.of_entry(entity)?;
     let bound = types.all[ty].clone();
     let key = key_of(&bound, set, &update.unique_identifiers, arena)?;
     if entity.mode.of_updates() != Mode::Upsert {
@@ -308,7 +328,7 @@ fn prune<'a>(
     arena: &'a Bump,
 ) -> Result<PruneRequest<'a>, Failure> {
     let entity = prune.entity;
-    let (ty, _) = types.key_set(&entity.schema, &names(&entity.unique_ids), Purpose::Upserts)?;
+    let (ty, _) = types.of_entry(entity)?;
     check_deletable(&types.all[ty], entity.mode)?;
     let (of, set) =
         types.key_set(scoped_schema(prune), &names_of(&prune.values), Purpose::Relations)?;
@@ -357,7 +377,7 @@ fn key_of<'a>(
             let value = identifiers.iter().find(|(name, _)| name == attribute).map(|(_, v)| *v);
             Ok(in_arena(applicable_key(&ty.slug, attribute, value)?, arena))
         })
-        .collect::<Result<Vec<&'a str>, Error>>()?;
+        .collect::<Result<Names<'a>, Error>>()?;
     Ok(arena.alloc_slice_copy(&texts))
 }
 

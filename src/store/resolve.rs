@@ -271,7 +271,9 @@ fn linked<'a>(requests: &[&Request<'a>], upserted: &Keys<'a>) -> Keys<'a> {
 fn completable<'a>(requests: &[&Request<'a>], entities: &WorkingSet<'a>) -> Keys<'a> {
     let mut keys = Keys::new();
     for update in requests.iter().flat_map(|request| &request.updates) {
-        if !entities.knows((update.ty, update.set, update.key)) {
+        // Most types have one key set alone, and no other key.
+        let has_others = entities.types[update.ty].key_sets.len() > 1;
+        if has_others && !entities.knows((update.ty, update.set, update.key)) {
             for (set, key) in entities.other_keys(update) {
                 keys.entry((update.ty, set)).or_default().push(key);
             }

@@ -569,7 +569,7 @@ impl<'a> Decided<'a> {
             slug: &self.entities.types[entity.ty].slug,
             id: self.written.ids.get(&row.entity).copied().unwrap_or(entity.id),
             action: action.name(),
-            identifiers: &row.identifiers,
+            identifiers: row.identifiers,
             change: row.change.filter(|_| action != Action::Unchanged),
         }
     }

@@ -79,7 +79,7 @@ impl<'a> WorkingSet<'a> {
                 action => action,
             };
             self.entities[entity].write |= is_upserted;
-            let identifiers = update.update.unique_identifiers.clone();
+            let identifiers = self.arena().alloc_slice_copy(&update.update.unique_identifiers);
             outcomes.push(Outcome { entity, action, identifiers, change: None });
         }
         if request.updates.len() > 1 {

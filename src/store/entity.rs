@@ -142,7 +142,7 @@ impl Action {
 pub struct Outcome<'a> {
     pub entity: usize,
     pub action: Action,
-    pub identifiers: Vec<(&'a str, Value<'a>)>,
+    pub identifiers: &'a [(&'a str, Value<'a>)],
     /// Kept where it is wanted.
     pub change: Option<Change<'a>>,
 }

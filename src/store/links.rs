@@ -121,7 +121,7 @@ impl<'a> WorkingSet<'a> {
             self.entities[to].write = true;
             self.entities[to].has_items = true;
             if !outcomes.iter().any(|outcome| outcome.entity == to) {
-                let identifiers = link.target.identifiers.clone();
+                let identifiers = self.arena().alloc_slice_copy(&link.target.identifiers);
                 outcomes.push(Outcome {
                     entity: to,
                     action: Action::Updated,
@@ -138,7 +138,7 @@ impl<'a> WorkingSet<'a> {
         let attributes = self.keep(&link.target.stub_attributes())?;
         self.entities[index].attributes = Some(attributes);
         self.entities[index].patches.push(attributes);
-        let identifiers = link.target.identifiers.clone();
+        let identifiers = self.arena().alloc_slice_copy(&link.target.identifiers);
         stubs.push(Outcome { entity: index, action: Action::Stubbed, identifiers, change: None });
         Ok(index)
     }

@@ -285,11 +285,9 @@ impl<'a> InScope<'a> {
     /// The outcome of its removal, for which it joins the entities of the chunk.
     pub fn outcome(self, entities: &mut WorkingSet<'a>) -> Outcome<'a> {
         let attributes = self.attributes.and_then(Value::as_object);
-        let identifiers = self
-            .unique_ids
-            .iter()
-            .filter_map(|name| Some((name.as_str(), attributes?.get(name)?)))
-            .collect();
+        let identifier = |name: &'a String| Some((name.as_str(), attributes?.get(name)?));
+        let identifiers: Vec<_> = self.unique_ids.iter().filter_map(identifier).collect();
+        let identifiers = entities.arena().alloc_slice_copy(&identifiers);
         let entity = entities.add_removed(self.ty, self.id, attributes, self.removal);
         let version = |state| attributes.map(|attributes| Version { attributes, state });
         let after = version(State::Deleted).filter(|_| self.removal == Removal::Delete);

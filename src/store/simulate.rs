@@ -55,7 +55,7 @@ pub fn simulate<'a>(
             slug: &entities.types[entity.ty].slug,
             id: written.id(&entities, outcome.entity),
             action: outcome.action.name(),
-            identifiers: &outcome.identifiers,
+            identifiers: outcome.identifiers,
             before: entity.row_attributes.map(Value::Object),
             after: entity.attributes.filter(|_| !entity.is_purged()).map(Value::Object),
         })?;

@@ -39,7 +39,7 @@ impl<'a> WorkingSet<'a> {
             }
             Attribute::RelationRef(_) => false,
         });
-        let identifiers = update.update.unique_identifiers.clone();
+        let identifiers = self.arena().alloc_slice_copy(&update.update.unique_identifiers);
         is_there.then_some(Outcome {
             entity: index,
             action: Action::Unchanged,

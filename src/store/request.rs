@@ -25,10 +25,13 @@ use crate::error::Failure;
 pub struct Types<'a> {
     pub all: Vec<Rc<EntityType>>,
     by_slug: HashMap<&'a str, usize>,
-    /// The entries of the mapping that were gathered, few, with their types and key sets once they
-    /// are known: they are the same for each event.
+    /// Entries of the mapping that were gathered, the first few, with their types and key sets once
+    /// they are known: they are the same for each event.
     entries: Vec<(&'a Entity, Option<(usize, usize)>)>,
 }
+
+/// Entries whose types and key sets are kept at most: they are gone through for each update.
+const MAX_ENTRIES: usize = 32;
 
 /// Stands for a key set: entities named by their own id, which is the key.
 pub const BY_ID: usize = usize::MAX;
@@ -107,7 +110,9 @@ impl<'a> Types<'a> {
                 Mapped::Update(update) => {
                     if !self.entries.iter().any(|(entry, _)| ptr::eq(*entry, update.entity)) {
                         self.use_key(&update.entity.schema, &names(&update.entity.unique_ids))?;
-                        self.entries.push((update.entity, None));
+                        if self.entries.len() < MAX_ENTRIES {
+                            self.entries.push((update.entity, None));
+                        }
                     }
                     for target in update.attributes.iter().flat_map(|(_, it)| targets(it)) {
                         self.use_key(target.schema, &names_of(&target.identifiers))?;

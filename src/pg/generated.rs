@@ -26,8 +26,8 @@ struct Column {
 }
 
 impl Generated {
-    /// Those of an open table; `None` when an expression hangs on more than its text: then a
-    /// statement is to evaluate it.
+    /// Those of an open table; `None` when an expression hangs on more than its text, as the
+    /// definitions of functions that are not PostgreSQL's own: then a statement is to evaluate it.
     pub fn of(relation: Relation) -> Result<Option<Generated>, PgError> {
         // SAFETY: the relation is open; the expressions live in a context of their own.
         unsafe {

@@ -69,6 +69,9 @@ SELECT action FROM erp_apply(divided(1), 'Changed', '{"n": 1}');
 SELECT * FROM failure($$ SELECT * FROM erp_apply(divided(0), 'Changed', '{"n": 1}') $$);
 SELECT action FROM erp_apply(divided(-1), 'Changed', '{"n": 1}');
 SELECT shown FROM contact WHERE number = '1';
+CREATE OR REPLACE FUNCTION shown(attributes jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'divided by ' || (attributes ->> 'divisor') $$;
+SELECT action FROM erp_apply(divided(2), 'Changed', '{"n": 1}');
+SELECT shown FROM contact WHERE number = '1';
 ALTER TABLE contact DROP COLUMN shown;
 
 -- Constraints: their errors arrive whole.

@@ -429,6 +429,8 @@ BEGIN
           AND u.slug = substr(_start_ingest.use_case, strpos(_start_ingest.use_case, '/') + 1) AND strpos(_start_ingest.use_case, '/') > 0;
     IF NOT FOUND THEN
         PERFORM erp._open(use_case);
+        -- It has come a moment ago.
+        RETURN erp._start_ingest(use_case, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
     ELSIF NOT known.enabled THEN
         RAISE EXCEPTION 'the use case "%" is disabled', use_case
             USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_DISABLED', HINT = format('SELECT erp_enable(%L); or erp_enqueue, whose events wait.', use_case);
@@ -518,13 +520,17 @@ AS $$
 BEGIN
     PERFORM erp._check_deferred();
     RETURN true;
-EXCEPTION WHEN OTHERS THEN
-    RETURN false;
+EXCEPTION
+    WHEN transaction_rollback OR disk_full THEN
+        RAISE;
+    WHEN OTHERS THEN
+        RETURN false;
 END
 $$;
-COMMENT ON FUNCTION erp._could_commit() IS 'Private: whether the transaction could be committed as it is, for all that deferred constraints and triggers say';
+COMMENT ON FUNCTION erp._could_commit() IS
+'Private: whether the transaction could be committed as it is, for all that deferred constraints and triggers say. Errors: class 40, 53100';
 
-CREATE FUNCTION erp._apply_one(work erp._work, at integer) RETURNS jsonb
+CREATE FUNCTION erp._apply_one(work erp._work, at integer, on_error text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
@@ -543,7 +549,8 @@ BEGIN
     END IF;
     RETURN failure;
 EXCEPTION WHEN OTHERS THEN
-    IF NOT is_applied THEN
+    IF NOT is_applied OR SQLSTATE OPERATOR(pg_catalog.=) '53100'
+       OR SQLSTATE OPERATOR(pg_catalog.~) '^40' AND on_error OPERATOR(pg_catalog.<>) 'blame' THEN
         RAISE;
     END IF;
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
@@ -551,9 +558,10 @@ EXCEPTION WHEN OTHERS THEN
         'sqlstate', SQLSTATE, 'message', message, 'detail', NULLIF(detail, ''), 'hint', NULLIF(hint, '')));
 END
 $$;
-COMMENT ON FUNCTION erp._apply_one(erp._work, integer) IS 'Private: applies an event of some work as if it were committed then: why it fails, or null';
+COMMENT ON FUNCTION erp._apply_one(erp._work, integer, text) IS
+'Private: applies an event of some work as if it were committed then: why it fails, or null. on_error: blame, or class 40 of the commit is another try''s';
 
-CREATE FUNCTION erp._apply_one_by_one(work erp._work) RETURNS erp._work
+CREATE FUNCTION erp._apply_one_by_one(work erp._work, on_error text) RETURNS erp._work
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
@@ -561,7 +569,7 @@ DECLARE
     failure pg_catalog.jsonb;
 BEGIN
     WHILE at OPERATOR(pg_catalog.<=) pg_catalog.cardinality(work.events) LOOP
-        failure := erp._apply_one(work, at);
+        failure := erp._apply_one(work, at, on_error);
         IF failure IS NULL THEN
             at := at OPERATOR(pg_catalog.+) 1;
         ELSE
@@ -575,18 +583,25 @@ BEGIN
     RETURN work;
 END
 $$;
-COMMENT ON FUNCTION erp._apply_one_by_one(erp._work) IS 'Private: applies the events of some work but those that fail, also those that would at commit, and notes what became of them';
+COMMENT ON FUNCTION erp._apply_one_by_one(erp._work, text) IS 'Private: applies the events of some work but those that fail, also those that would at commit, and notes what became of them';
 
 CREATE FUNCTION erp._apply_or_set_aside(begun erp._work, OUT applied erp._work)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
     on_error pg_catalog.text := 'stop';
-    -- If not, then by the caller's own doing.
-    could_commit CONSTANT pg_catalog.bool := erp._could_commit();
+    could_commit pg_catalog.bool;
+    one_by_one pg_catalog.bool := false;
 BEGIN
-    FOR tried IN 1 .. 10 LOOP
+    -- The last one is for an event to be found.
+    FOR tried IN 1 .. 11 LOOP
         BEGIN
+            IF one_by_one THEN
+                applied := erp._apply_one_by_one(begun, on_error);
+                RETURN;
+            END IF;
+            -- If not, then by the caller's own doing.
+            could_commit := erp._could_commit();
             applied := erp._apply_all(begun, on_error);
             IF could_commit AND NOT erp._could_commit() THEN
                 RAISE EXCEPTION USING ERRCODE = 'MPOK1';
@@ -599,8 +614,7 @@ BEGIN
                     RAISE;
                 END IF;
             WHEN SQLSTATE 'MPOK1' THEN
-                applied := erp._apply_one_by_one(begun);
-                RETURN;
+                one_by_one := true;
         END;
     END LOOP;
 END

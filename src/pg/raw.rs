@@ -7,10 +7,11 @@
 use pgrx::pg_sys::{
     AclMaskHow, AclMode, AclResult, ArrayType, BlockNumber, Buffer, CachedPlan, CmdType, CommandId,
     Datum, EState, ErrorData, Expr, ExprContext, ExprState, FullTransactionId, FunctionCallInfo,
-    GucAction, GucContext, GucSource, HeapTuple, Index, IndexScanDesc, LOCKMODE, LOCKTAG, List,
-    LockAcquireResult, MemoryContext, Node, ObjectType, Oid, PlanState, Relation, ResourceOwner,
-    ResultRelInfo, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size, Snapshot,
-    TransactionId, TupleDesc, TupleTableSlot, TupleTableSlotOps, Tuplestorestate, varlena,
+    GucAction, GucContext, GucSource, HeapTuple, Index, IndexScanDesc, ItemPointerData, LOCKMODE,
+    LOCKTAG, List, LockAcquireResult, MemoryContext, Node, ObjectType, Oid, PlanState, Relation,
+    ResourceOwner, ResultRelInfo, SPIPlanPtr, SPITupleTable, ScanDirection, ScanKeyData, Size,
+    Snapshot, TransactionId, TupleDesc, TupleTableSlot, TupleTableSlotOps, Tuplestorestate,
+    varlena,
 };
 use std::ffi::{c_char, c_int, c_long, c_void};
 
@@ -149,6 +150,14 @@ unsafe extern "C-unwind" {
         slot: *mut TupleTableSlot,
         executor: *mut EState,
     );
+    pub fn ExecCheckIndexConstraints(
+        result: *mut ResultRelInfo,
+        slot: *mut TupleTableSlot,
+        executor: *mut EState,
+        conflict: *mut ItemPointerData,
+        #[cfg(feature = "pg18")] tuple: *mut ItemPointerData,
+        arbiters: *mut List,
+    ) -> bool;
     #[cfg(feature = "pg15")]
     pub fn ExecInsertIndexTuples(
         result: *mut ResultRelInfo,

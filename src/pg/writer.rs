@@ -170,9 +170,27 @@ impl<'k> Writer<'k> {
         }
     }
 
+    /// Whether the table has the index, and every row is in it.
     fn has_index(&self, index: Oid) -> bool {
         // SAFETY: the indexes are open.
-        self.indexes().iter().any(|known| unsafe { (**known).rd_id == index })
+        let is_it = |known: &Relation| unsafe {
+            (**known).rd_id == index && (*(**known).rd_index).indisvalid
+        };
+        self.indexes().iter().any(is_it)
+    }
+
+    /// Whether another unique index than this one and the primary key's has all rows: it would raise
+    /// an error where this one tells of a conflict.
+    fn has_other_unique(&self, index: Oid) -> bool {
+        // SAFETY: the indexes are open, each with its description.
+        self.indexes().iter().enumerate().any(|(at, known)| unsafe {
+            let form = &*(**known).rd_index;
+            let description = *(*self.result).ri_IndexRelationInfo.add(at);
+            form.indisunique
+                && !form.indisprimary
+                && (**known).rd_id != index
+                && (*description).ii_Predicate.is_null()
+        })
     }
 
     /// Whether no index checks its rows at the end of the statement or transaction.
@@ -256,6 +274,7 @@ impl<'k> Writer<'k> {
         }
         let (relation, result, executor) = (self.table.relation, self.result, self.executor);
         let (new, generated, columns) = (self.new, self.generated, &*self.columns);
+        let looks_first = unless.is_some_and(|index| self.has_other_unique(index));
         self.in_row(|| {
             // SAFETY: table, slot and executor are open.
             unsafe {
@@ -275,11 +294,14 @@ impl<'k> Writer<'k> {
                     insert_entries(result, new, executor, Entries::Row { unless: None });
                     return true;
                 };
+                let arbiters = raw::lappend_oid(std::ptr::null_mut(), index);
+                if looks_first && !is_free(result, new, executor, arbiters) {
+                    return false;
+                }
                 let transaction = raw::GetCurrentTransactionId();
                 let token = raw::SpeculativeInsertionLockAcquire(transaction);
                 insert_unless(relation, new, command, 0, std::ptr::null_mut(), token);
                 let mut is_conflict = false;
-                let arbiters = raw::lappend_oid(std::ptr::null_mut(), index);
                 let unless = Some((arbiters, &raw mut is_conflict));
                 insert_entries(result, new, executor, Entries::Row { unless });
                 decide(relation, new, token, !is_conflict);
@@ -478,6 +500,29 @@ unsafe fn complete(
         if !(*(*relation).rd_att).constr.is_null() {
             raw::ExecConstraints(result, slot, executor);
         }
+    }
+}
+
+/// Whether no other row has the key of a new one in the unique indexes `arbiters`; waits for who may be
+/// adding one.
+unsafe fn is_free(
+    result: *mut ResultRelInfo,
+    slot: *mut TupleTableSlot,
+    executor: *mut EState,
+    arbiters: *mut List,
+) -> bool {
+    let mut other = ItemPointerData::default();
+    // SAFETY: the caller's.
+    unsafe {
+        raw::ExecCheckIndexConstraints(
+            result,
+            slot,
+            executor,
+            &raw mut other,
+            #[cfg(feature = "pg18")]
+            &raw mut (*slot).tts_tid,
+            arbiters,
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use std::cell::RefMut;
 use bumpalo::Bump;
 use pgrx::pg_sys::{self, Datum, Oid};
 
+use super::entity::Entity;
 use super::entity_type::EntityType;
 use super::layout::uuid;
 use super::working_set::WorkingSet;
@@ -68,14 +69,12 @@ impl<'k, 'a> Direct<'k, 'a> {
         let (entities, arena, now) = (self.entities, self.arena, self.now);
         let Some(writer) = &mut self.writer else { return Ok(rows) };
         rows.sort_by_key(|index| entities.entities[*index].id);
-        let mut left = Vec::new();
-        for index in rows {
-            let entity = &entities.entities[index];
+        until_one_is_left(rows, |index| {
+            let entity = &entities.entities[*index];
             let (Some(place), Some(attributes), Some(_)) =
                 (entity.place, entity.attributes, entity.row_attributes)
             else {
-                left.push(index);
-                continue;
+                return Ok(false);
             };
             let mut values = vec![
                 (ATTRIBUTES, Some(varlena(arena, attributes.bytes()))),
@@ -85,38 +84,41 @@ impl<'k, 'a> Direct<'k, 'a> {
             if entity.is_upserted {
                 values.push((DELETED_AT, None));
             }
-            match writer.update(place, &values)? {
-                true => drop(written.as_decided.insert(index)),
-                false => left.push(index),
+            let is_done = writer.update(place, &values)?;
+            if is_done {
+                written.as_decided.insert(*index);
             }
-        }
-        Ok(left)
+            Ok(is_done)
+        })
     }
 
     /// Locks rows as they were seen, for what is decided on them. Returns those that are left.
-    pub fn lock(&mut self, mut rows: Vec<usize>) -> Result<Vec<usize>, Failure> {
-        let entities = self.entities;
-        let Some(writer) = &mut self.writer else { return Ok(rows) };
-        rows.sort_by_key(|index| entities.entities[*index].id);
-        let mut left = Vec::new();
-        for index in rows {
-            match entities.entities[index].place {
-                Some(place) if writer.lock(place)? => {}
-                _ => left.push(index),
-            }
-        }
-        Ok(left)
+    pub fn lock(&mut self, rows: Vec<usize>) -> Result<Vec<usize>, Failure> {
+        self.lock_those(rows, |_| true)
     }
 
     /// Locks rows that stay as they are. Returns those that are left.
     pub fn lock_unchanged(&mut self, rows: Vec<usize>) -> Result<Vec<usize>, Failure> {
-        let is_live = |index: &usize| {
-            let entity = &self.entities.entities[*index];
+        self.lock_those(rows, |entity| {
             entity.row_attributes.is_some() && !entity.was_stub && !entity.was_deleted
-        };
-        let (live, mut left): (Vec<usize>, Vec<usize>) = rows.into_iter().partition(is_live);
-        left.extend(self.lock(live)?);
-        Ok(left)
+        })
+    }
+
+    fn lock_those(
+        &mut self,
+        mut rows: Vec<usize>,
+        are: impl Fn(&Entity<'a>) -> bool,
+    ) -> Result<Vec<usize>, Failure> {
+        let entities = self.entities;
+        let Some(writer) = &mut self.writer else { return Ok(rows) };
+        rows.sort_by_key(|index| entities.entities[*index].id);
+        until_one_is_left(rows, |index| {
+            let entity = &entities.entities[*index];
+            match entity.place.filter(|_| are(entity)) {
+                Some(place) => Ok(writer.lock(place)?),
+                None => Ok(false),
+            }
+        })
     }
 
     /// Creates entities that no other session can be creating too. Returns those that are left.
@@ -126,13 +128,7 @@ impl<'k, 'a> Direct<'k, 'a> {
         written: &mut Written<'a>,
     ) -> Result<Vec<usize>, Failure> {
         rows.sort_by_key(|index| self.entities.entities[*index].id);
-        let mut left = Vec::new();
-        for index in rows {
-            if !self.insert_one(index, None, written)? {
-                left.push(index);
-            }
-        }
-        Ok(left)
+        until_one_is_left(rows, |index| self.insert_one(*index, None, written))
     }
 
     /// Creates entities under keys of a set, unless another session has. Returns those that are left.
@@ -150,13 +146,7 @@ impl<'k, 'a> Direct<'k, 'a> {
         }
         let Some(index) = self.ty.guard_of(set)? else { return Ok(rows) };
         rows.sort_by_key(|row| row.key);
-        let mut left = Vec::new();
-        for row in rows {
-            if !self.insert_one(row.index, Some(index), written)? {
-                left.push(row);
-            }
-        }
-        Ok(left)
+        until_one_is_left(rows, |row| self.insert_one(row.index, Some(index), written))
     }
 
     fn insert_one(
@@ -183,4 +173,20 @@ impl<'k, 'a> Direct<'k, 'a> {
         }
         Ok(is_done)
     }
+}
+
+/// Does something to each row, in order, until it cannot be done. Returns that row and all behind it:
+/// who waits for another session holds nothing that stands behind, so that they do not wait in a
+/// circle.
+fn until_one_is_left<T>(
+    rows: Vec<T>,
+    mut does: impl FnMut(&T) -> Result<bool, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let mut rows = rows.into_iter();
+    while let Some(row) = rows.next() {
+        if !does(&row)? {
+            return Ok(std::iter::once(row).chain(rows).collect());
+        }
+    }
+    Ok(Vec::new())
 }

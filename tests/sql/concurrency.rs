@@ -62,6 +62,33 @@ fn prepared(database: &str) -> Database {
     database
 }
 
+/// Rows are written in one order, whoever has some of them first.
+#[test]
+fn sessions_that_create_the_same_entities_do_not_wait_in_a_circle() {
+    let database = Database::new("concurrency_order");
+    let mut session = database.connect();
+    let mapping = r#"{"entities": [{"entity_schema": "contact", "unique_ids": ["customer_number"], "fields": [
+        {"attribute": "customer_number", "field": "number"}, {"attribute": "name", "field": "name"}]}]}"#;
+    session.query("SELECT erp_prepare($1::text::jsonb)", &[&mapping]).unwrap();
+    let together = Barrier::new(SESSIONS);
+    in_sessions(&database, SESSIONS, |number, session| {
+        session.batch_execute("SET deadlock_timeout = '10ms'").unwrap();
+        for round in 0..20 {
+            together.wait();
+            let query = "
+                SELECT count(*) FROM erp_apply_batch($1::text::jsonb, 'any', ARRAY(
+                    SELECT jsonb_build_object('number', $2::integer || ' ' || n, 'name', $3::integer)
+                    FROM generate_series(1, 300) AS n))";
+            session.query(query, &[&mapping, &round, &(number as i32)]).unwrap();
+        }
+    });
+    let deadlocks = "
+        SELECT count(*), (SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()) FROM contact";
+    session.batch_execute("SELECT pg_stat_force_next_flush(); SELECT pg_sleep(0.1)").unwrap();
+    let row = session.query_one(deadlocks, &[]).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (20 * 300, 0));
+}
+
 #[test]
 fn sessions_that_commit_each_call_never_fail() {
     const ROUNDS: usize = 40;

@@ -1,5 +1,5 @@
--- What operators watch: use cases, the inbox, events, errors. Nothing is kept for these views alone; each
--- reads what waits, or a window of time.
+-- What operators watch: use cases, the inbox, events, errors. Each reads what waits, or a window of time; all that is
+-- kept for these views are runs, added up by the hour.
 
 CREATE FUNCTION erp._duration(duration interval) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -60,10 +60,8 @@ impl Index {
         columns: &[(&str, Oid)],
     ) -> Result<Option<Index>, PgError> {
         let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
-        let key = key.iter().map(|name| table.column(name, pg_sys::TEXTOID));
-        let key = key.collect::<Result<Option<Vec<Column>>, _>>()?;
-        let columns = columns.iter().map(|(name, ty)| table.column(name, *ty));
-        let columns = columns.collect::<Result<Option<Vec<Column>>, _>>()?;
+        let key = table.columns(key.iter().map(|name| (name.as_str(), pg_sys::TEXTOID)))?;
+        let columns = table.columns(columns.iter().copied())?;
         let found = match (key, columns) {
             (Some(key), Some(columns)) => table.index_of(&key)?.map(|found| Index {
                 table: table.oid,
@@ -82,8 +80,7 @@ impl Index {
     /// `flag` is true of.
     pub fn of_flagged(table: Oid, key: &[String], flag: &str) -> Result<Option<Oid>, PgError> {
         let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
-        let key = key.iter().map(|name| table.column(name, pg_sys::TEXTOID));
-        let key = key.collect::<Result<Option<Vec<Column>>, _>>()?;
+        let key = table.columns(key.iter().map(|name| (name.as_str(), pg_sys::TEXTOID)))?;
         let flag = table.column(flag, pg_sys::BOOLOID)?;
         let found = match (key, flag) {
             (Some(key), Some(flag)) => table.flagged_index_of(&key, flag)?,
@@ -178,8 +175,16 @@ impl Table {
         unsafe { attempt(|| raw::table_close(self.relation, KEEP_LOCK)) }
     }
 
+    /// The columns so named, if they are of the types.
+    pub fn columns<'n>(
+        &self,
+        named: impl Iterator<Item = (&'n str, Oid)>,
+    ) -> Result<Option<Vec<Column>>, PgError> {
+        named.map(|(name, ty)| self.column(name, ty)).collect()
+    }
+
     /// The column so named, if it is of the type.
-    pub fn column(&self, name: &str, ty: Oid) -> Result<Option<Column>, PgError> {
+    fn column(&self, name: &str, ty: Oid) -> Result<Option<Column>, PgError> {
         let name = CString::new(name).expect("names of PostgreSQL hold no NUL");
         let (relation, name) = (self.relation, name.as_ptr());
         // SAFETY: the table is open, the name lives through the call.

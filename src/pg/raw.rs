@@ -158,7 +158,6 @@ unsafe extern "C-unwind" {
         #[cfg(feature = "pg18")] tuple: *mut ItemPointerData,
         arbiters: *mut List,
     ) -> bool;
-    #[cfg(feature = "pg15")]
     pub fn ExecInsertIndexTuples(
         result: *mut ResultRelInfo,
         slot: *mut TupleTableSlot,
@@ -167,17 +166,7 @@ unsafe extern "C-unwind" {
         no_error: bool,
         is_conflict: *mut bool,
         arbiters: *mut List,
-    ) -> *mut List;
-    #[cfg(not(feature = "pg15"))]
-    pub fn ExecInsertIndexTuples(
-        result: *mut ResultRelInfo,
-        slot: *mut TupleTableSlot,
-        executor: *mut EState,
-        is_update: bool,
-        no_error: bool,
-        is_conflict: *mut bool,
-        arbiters: *mut List,
-        only_summarizing: bool,
+        #[cfg(not(feature = "pg15"))] only_summarizing: bool,
     ) -> *mut List;
     pub fn CheckCmdReplicaIdentity(relation: Relation, command: CmdType::Type);
     pub fn GetCurrentTransactionId() -> TransactionId;

@@ -87,8 +87,7 @@ impl<'k> Writer<'k> {
             return Ok(None);
         }
         let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
-        let columns = columns.iter().map(|(name, ty)| table.column(name, *ty));
-        let columns = columns.collect::<Result<Option<Vec<Column>>, _>>()?;
+        let columns = table.columns(columns.iter().copied())?;
         let Some(columns) = columns.filter(|_| is_plain(&table)) else {
             table.close()?;
             return Ok(None);

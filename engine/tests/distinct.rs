@@ -119,11 +119,15 @@ fn ten_times_as_many_items_take_about_ten_times_as_long() {
         let took = |count: usize| {
             let items: Vec<String> = (0..count).map(item).collect();
             let payload = format!(r#"{{"xs": [{}]}}"#, items.join(","));
-            let begun = Instant::now();
-            let kept = evaluate("$count($distinct(xs))", &payload);
-            let took = begun.elapsed();
-            assert_eq!(kept, Ok(Some(count.to_string())));
-            took
+            // The least of three tries: what else the machine does is no part of it.
+            let tries = (0..3).map(|_| {
+                let begun = Instant::now();
+                let kept = evaluate("$count($distinct(xs))", &payload);
+                let took = begun.elapsed();
+                assert_eq!(kept, Ok(Some(count.to_string())));
+                took
+            });
+            tries.min().unwrap()
         };
         let few = took(1_000).max(Duration::from_millis(5));
         let many = took(10_000);

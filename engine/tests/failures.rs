@@ -296,17 +296,24 @@ fn a_path_is_limited_in_length_brackets_visits_and_nesting() {
     assert!(hit.is_some());
 }
 
+/// The least time of three tries: what else the machine does is no part of it.
+fn least(mut took: impl FnMut() -> Duration) -> Duration {
+    (0..3).map(|_| took()).min().unwrap()
+}
+
 /// A regular expression may be large, a payload long: their product must not be waited for.
 #[test]
 fn regular_expressions_of_a_path_are_limited() {
     let arena = Bump::new();
     let took = |items: usize| {
         let items = Tree::Array(vec![Value::String("abc").into(); items]);
-        let path = Path::compile(r"$[?match(@, '[\\p{L}]{20}')]").unwrap();
-        let context = Context::new(&arena, &Limits::default(), NOW, CancelToken::new());
-        let started = Instant::now();
-        let _ = path.evaluate(keep(&items, &arena), &context);
-        started.elapsed()
+        least(|| {
+            let path = Path::compile(r"$[?match(@, '[\\p{L}]{20}')]").unwrap();
+            let context = Context::new(&arena, &Limits::default(), NOW, CancelToken::new());
+            let started = Instant::now();
+            let _ = path.evaluate(keep(&items, &arena), &context);
+            started.elapsed()
+        })
     };
     let one = took(1).max(Duration::from_millis(5));
     let many = took(60);
@@ -319,9 +326,11 @@ fn many_large_regular_expressions_do_not_add_up_when_a_path_is_compiled() {
     let took = |count: u32| {
         let patterns = (0..count).map(|i| format!(r"match(@, '\\p{{L}}{{{}}}')", 50 + i));
         let path = format!("$[?{}]", patterns.collect::<Vec<_>>().join(" || "));
-        let started = Instant::now();
-        assert!(Path::compile(&path).is_ok());
-        started.elapsed()
+        least(|| {
+            let started = Instant::now();
+            assert!(Path::compile(&path).is_ok());
+            started.elapsed()
+        })
     };
     let (few, many) = (took(3), took(35));
     assert!(many < few * 4, "35 take {many:?}, 3 take {few:?}");

@@ -292,8 +292,9 @@ const NO_LIMITS: &str = "
     SET erp_toolkit.expression_max_steps = 2147483647;
     SET erp_toolkit.expression_max_depth = 10000";
 
-/// How much later than told an expression may stop.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How much later than told an expression may stop on a machine that has much else to do; how soon
+/// it stops at best is tested with everything else that can be interrupted.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn statement_timeout_stops_an_expression() {

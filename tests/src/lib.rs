@@ -128,9 +128,9 @@ pub fn wait_until_blocked(observer: &mut Client, backend: i32) {
     });
 }
 
-/// Waits until `holds`, for ten seconds at most.
+/// Waits until `holds`, for a minute at most.
 pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
-    wait_long(what, Duration::from_secs(10), holds);
+    wait_long(what, Duration::from_secs(60), holds);
 }
 
 /// Waits until `holds`, for `limit` at most.

@@ -159,6 +159,13 @@ END
 $$;
 COMMENT ON FUNCTION erp._times(jsonb[]) IS 'Private: the timestamps of events. Errors: MP003';
 
+CREATE FUNCTION erp._is_event(event jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(jsonb_typeof(event) = 'object' AND jsonb_typeof(event -> 'event_name') = 'string' AND event ? 'payload'
+                    AND coalesce(octet_length(event ->> 'deduplication_id') <= 1000, true)
+                    AND coalesce(octet_length(event ->> 'correlation_id') <= 1000, true), false);
+COMMENT ON FUNCTION erp._is_event(jsonb) IS 'Private: whether erp._refuse_events would not refuse it';
+
 CREATE FUNCTION erp._events(events jsonb[], OUT event_names text[], OUT payloads jsonb[], OUT deduplication_ids text[],
                             OUT correlation_ids text[], OUT group_keys text[], OUT occurred_at timestamptz[])
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -167,10 +174,7 @@ DECLARE
     are_events boolean;
     has_times boolean;
 BEGIN
-    SELECT coalesce(bool_and((jsonb_typeof(event) = 'object' AND jsonb_typeof(event -> 'event_name') = 'string' AND event ? 'payload'
-                              AND coalesce(octet_length(event ->> 'deduplication_id') <= 1000, true)
-                              AND coalesce(octet_length(event ->> 'correlation_id') <= 1000, true)) IS TRUE), events IS NOT NULL),
-           bool_or(event ->> 'timestamp' IS NOT NULL),
+    SELECT coalesce(bool_and(erp._is_event(event)), events IS NOT NULL), bool_or(event ->> 'timestamp' IS NOT NULL),
            coalesce(array_agg(event ->> 'event_name'), '{}'), coalesce(array_agg(event -> 'payload'), '{}'),
            array_agg(nullif(event ->> 'deduplication_id', '')), array_agg(nullif(event ->> 'correlation_id', '')), array_agg(event ->> 'group_key')
     INTO are_events, has_times, event_names, payloads, deduplication_ids, correlation_ids, group_keys
@@ -621,6 +625,16 @@ END
 $$;
 COMMENT ON FUNCTION erp._apply_or_set_aside(erp._work) IS 'Private: applies the events of some work but those that fail, and notes what became of them';
 
+CREATE FUNCTION erp._duplicates(received bigint[])
+    RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT -d.id, NULL::text, NULL::text, 'duplicate'::text, NULL::jsonb,
+           jsonb_build_object('code', 'DUPLICATE_EVENT', 'message', 'the event repeats a deduplication_id')
+    FROM unnest(received) AS d(id) WHERE d.id < 0;
+END;
+COMMENT ON FUNCTION erp._duplicates(bigint[]) IS 'Private: what is told of the duplicates among events that came in, whose ids are negative';
+
 CREATE FUNCTION erp._ingest(use_case text, events jsonb[], on_error text)
     RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -636,9 +650,7 @@ BEGIN
     work := erp._start_ingest(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
                               parts.group_keys, parts.occurred_at);
     IF 0 OPERATOR(pg_catalog.>) ANY (work.received) THEN
-        RETURN QUERY SELECT OPERATOR(pg_catalog.-) d.id, NULL::pg_catalog.text, NULL::pg_catalog.text, 'duplicate'::pg_catalog.text, NULL::pg_catalog.jsonb,
-                            pg_catalog.jsonb_build_object('code', 'DUPLICATE_EVENT', 'message', 'the event repeats a deduplication_id')
-                     FROM pg_catalog.unnest(work.received) AS d(id) WHERE d.id OPERATOR(pg_catalog.<) 0;
+        RETURN QUERY SELECT d.* FROM erp._duplicates(work.received) AS d;
     END IF;
     IF on_error OPERATOR(pg_catalog.=) 'raise' AND pg_catalog.cardinality(work.events) OPERATOR(pg_catalog.>) 0 THEN
         RETURN QUERY SELECT work.events[a.event], a.entity_slug, a.entity_id, a.action, a.unique_identifiers, a.error
@@ -699,15 +711,90 @@ $$;
 COMMENT ON FUNCTION @extschema@.erp_ingest_batch(text, jsonb[], text) IS
 'Applies events through a use case in the calling transaction, set-wise, in their order; see erp_ingest. A row an entity, with the event''s id. on_error: raise (the first event that fails fails the call) or dead_letter (it goes to the dead letters, as a row with action failed, and the others are applied). Errors: as erp_apply, MP003, MP012, MP013.';
 
+-- One event takes a shorter way, without sets: it takes half as long.
+
+CREATE FUNCTION erp._start_one(use_case text, event jsonb, OUT event_id bigint, OUT run bigint, OUT started_at timestamptz,
+                               OUT use_case_id integer, OUT version integer, OUT mapping jsonb, OUT kept text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target erp.use_case;
+    repeats_id text := nullif(event ->> 'deduplication_id', '');
+    belongs_to text := nullif(event ->> 'correlation_id', '');
+    at timestamptz;
+    known record;
+BEGIN
+    IF NOT erp._is_event(event) THEN
+        RETURN;
+    ELSIF event ->> 'timestamp' IS NOT NULL THEN
+        at := (erp._times(ARRAY[event]))[1];
+    END IF;
+    SELECT u AS use_case, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history INTO known
+    FROM erp.use_case AS u
+    JOIN erp.integration AS i ON i.id = u.integration
+    JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
+    WHERE i.slug = split_part(_start_one.use_case, '/', 1) AND u.type = 'inbound' AND u.enabled
+          AND u.slug = substr(_start_one.use_case, strpos(_start_one.use_case, '/') + 1) AND strpos(_start_one.use_case, '/') > 0;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    target := known.use_case;
+    use_case_id := target.id;
+    version := target.version;
+    mapping := known.configuration;
+    kept := known.history;
+    -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
+    PERFORM pg_current_xact_id();
+    INSERT INTO erp.event AS e (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
+    VALUES (target.integration, target.id, event ->> 'event_name', event -> 'payload', repeats_id, belongs_to, event ->> 'group_key', at)
+    ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
+    RETURNING e.id INTO event_id;
+    IF NOT FOUND THEN
+        event_id := (erp._note_duplicates(target, '{}', ARRAY[event ->> 'event_name'], ARRAY[event -> 'payload'], ARRAY[repeats_id],
+                                          ARRAY[belongs_to], ARRAY[event ->> 'group_key'], ARRAY[at]))[1];
+        RETURN;
+    END IF;
+    run := nextval('erp.run_id_seq');
+    started_at := clock_timestamp();
+END
+$$;
+COMMENT ON FUNCTION erp._start_one(text, jsonb) IS
+'Private: notes an event that is to be applied now, and tells by what. event_id: negative: of a duplicate; null: nothing has happened, erp._start_ingest says why. Errors: MP003';
+
+CREATE FUNCTION erp._end_one(run bigint, event bigint, use_case integer, version integer, started_at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO erp.outcome (event, run, state) VALUES (_end_one.event, _end_one.run, 'done');
+    INSERT INTO erp.run (id, use_case, version, started_at, done, failed, dead, ms) OVERRIDING SYSTEM VALUE
+    VALUES (_end_one.run, _end_one.use_case, _end_one.version, _end_one.started_at, 1, 0, 0,
+            1000 * extract(epoch FROM clock_timestamp() - _end_one.started_at));
+END
+$$;
+COMMENT ON FUNCTION erp._end_one(bigint, bigint, integer, integer, timestamptz) IS 'Private: notes that an event was applied, in a run of its own';
+
 CREATE FUNCTION @extschema@.erp_ingest(use_case text, event jsonb, on_error text DEFAULT 'raise')
     RETURNS TABLE (event_id bigint, entity_slug text, entity_id text, action text, unique_identifiers jsonb, error jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
+DECLARE
+    begun pg_catalog.record;
 BEGIN
-    IF on_error OPERATOR(pg_catalog.=) 'raise' THEN
-        RETURN QUERY SELECT i.* FROM erp._ingest(use_case, ARRAY[event], on_error) AS i;
-    ELSE
+    IF (on_error OPERATOR(pg_catalog.=) 'raise') IS NOT TRUE THEN
         RETURN QUERY SELECT b.* FROM @extschema@.erp_ingest_batch(use_case, ARRAY[event], on_error) AS b;
+        RETURN;
+    END IF;
+    begun := erp._start_one(use_case, event);
+    IF begun.event_id IS NULL THEN
+        RETURN QUERY SELECT i.* FROM erp._ingest(use_case, ARRAY[event], on_error) AS i;
+    ELSIF begun.run IS NULL THEN
+        RETURN QUERY SELECT d.* FROM erp._duplicates(ARRAY[begun.event_id]) AS d;
+    ELSE
+        RETURN QUERY SELECT begun.event_id, a.entity_slug, a.entity_id, a.action, a.unique_identifiers, a.error
+                     FROM erp._apply_events(ARRAY[begun.mapping], ARRAY[begun.run], ARRAY[begun.kept], '{1}', ARRAY[begun.event_id],
+                                            ARRAY[event OPERATOR(pg_catalog.->>) 'event_name'], ARRAY[event OPERATOR(pg_catalog.->) 'payload'],
+                                            on_error, true) AS a;
+        PERFORM erp._end_one(begun.run, begun.event_id, begun.use_case_id, begun.version, begun.started_at);
     END IF;
 END
 $$;

@@ -9,7 +9,16 @@ export LC_ALL=C.UTF-8
 # With it, pgrx puts a backtrace into the DETAIL of every error.
 unset RUST_BACKTRACE
 
-PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config}
+# The major version of Debian's PostgreSQL: one that is installed, or else the one that this Debian has.
+debian_postgres() {
+    local major
+    for major in 15 16 17 18; do
+        [ ! -x "/usr/lib/postgresql/$major/bin/postgres" ] || { echo "$major"; return; }
+    done
+    case $(cat /etc/debian_version 2>/dev/null) in 13*) echo 17 ;; *) echo 15 ;; esac
+}
+
+PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/$(debian_postgres)/bin/pg_config}
 LOGS=$ROOT/target/test-logs
 PACKAGE=$ROOT/target/package
 

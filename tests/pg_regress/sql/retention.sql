@@ -133,7 +133,7 @@ RESET ROLE;
 DROP OWNED BY regress_keeper;
 DROP ROLE regress_keeper;
 
-SELECT * FROM failure('SET erp_toolkit.event_retention = -2');
+SELECT state, split_part(message, ' (', 1) AS message FROM failure('SET erp_toolkit.event_retention = -2');
 SET client_min_messages = warning;
 SELECT erp_drop_integration('sap', cascade => true);
 DELETE FROM erp.event;

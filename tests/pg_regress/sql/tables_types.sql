@@ -62,7 +62,7 @@ SELECT * FROM given_each('n', '1.10', '"1.10"', '12345678901234567890.123456789'
 SELECT * FROM given_each('n2', '12.5', '"12.50"', '12.345', '99999.99', 'null');
 SELECT * FROM given_each('nk', '12345', '"12345"', '123456789');
 SELECT * FROM given_each('i2', '7', '"7"', '7.0', '7.5', '40000', '-32768', '"a"');
-SELECT * FROM given_each('i4', '2147483647', '2147483648', '" 12 "', '"0x1F"', '1e2');
+SELECT * FROM given_each('i4', '2147483647', '2147483648', '" 12 "', '"1F"', '1e2');
 SELECT * FROM given_each('i8', '9223372036854775807', '9223372036854775808', '"0007"');
 SELECT * FROM given_each('f4', '0.1', '"0.10"', '1e39', '"Infinity"');
 SELECT * FROM given_each('f8', '0.1', '1', '1.0', '1e400', '"-0"');

@@ -73,6 +73,8 @@ impl Generated {
         // SAFETY: the caller's.
         unsafe {
             (*context).ecxt_scantuple = slot;
+            // What an expression keeps from one evaluation to the next lives as long as itself.
+            let of_query = std::mem::replace(&mut (*context).ecxt_per_query_memory, self.memory);
             for column in &self.columns {
                 let mut is_null = false;
                 let Some(evaluate) = (*column.state).evalfunc else { continue };
@@ -80,6 +82,7 @@ impl Generated {
                 *(*slot).tts_values.add(column.at) = value;
                 *(*slot).tts_isnull.add(column.at) = is_null;
             }
+            (*context).ecxt_per_query_memory = of_query;
         }
     }
 }

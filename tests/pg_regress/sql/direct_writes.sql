@@ -73,6 +73,16 @@ CREATE OR REPLACE FUNCTION shown(attributes jsonb) RETURNS text LANGUAGE sql IMM
 SELECT action FROM erp_apply(divided(2), 'Changed', '{"n": 1}');
 SELECT shown FROM contact WHERE number = '1';
 ALTER TABLE contact DROP COLUMN shown;
+-- Expressions that keep something from one row to the next
+CREATE TABLE address (street text, town text);
+CREATE TABLE delivery (note text, town text, street text);
+ALTER TABLE delivery INHERIT address;
+ALTER TABLE contact ADD COLUMN delivery delivery, ADD COLUMN town text GENERATED ALWAYS AS ((delivery::address).town) STORED;
+UPDATE contact SET delivery = ROW('ring', 'Cologne', 'Ring 1') WHERE number = '1';
+SELECT name, (SELECT action FROM did(jsonb_build_object('n', 1, 'name', name))) FROM (VALUES ('A'), ('B'), ('C')) AS v(name);
+SELECT attributes ->> 'name' AS name, town FROM contact WHERE number = '1';
+ALTER TABLE contact DROP COLUMN town, DROP COLUMN delivery;
+DROP TABLE delivery, address;
 
 -- Constraints: their errors arrive whole.
 ALTER TABLE contact ADD CONSTRAINT short_names CHECK (length(attributes ->> 'name') < 10) NOT VALID;

@@ -494,8 +494,9 @@ unsafe fn complete(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        generated.fill(slot, (*executor).es_per_tuple_exprcontext);
+        // A column may be generated from it.
         (*slot).tts_tableOid = (*relation).rd_id;
+        generated.fill(slot, (*executor).es_per_tuple_exprcontext);
         if !(*(*relation).rd_att).constr.is_null() {
             raw::ExecConstraints(result, slot, executor);
         }

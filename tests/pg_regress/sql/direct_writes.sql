@@ -83,6 +83,11 @@ SELECT name, (SELECT action FROM did(jsonb_build_object('n', 1, 'name', name))) 
 SELECT attributes ->> 'name' AS name, town FROM contact WHERE number = '1';
 ALTER TABLE contact DROP COLUMN town, DROP COLUMN delivery;
 DROP TABLE delivery, address;
+-- The table that a row is in
+ALTER TABLE contact ADD COLUMN kept_in oid GENERATED ALWAYS AS (tableoid) STORED;
+SELECT action FROM did('{"n": 1, "name": "D"}');
+SELECT kept_in::regclass FROM contact WHERE number = '1';
+ALTER TABLE contact DROP COLUMN kept_in;
 
 -- Constraints: their errors arrive whole.
 ALTER TABLE contact ADD CONSTRAINT short_names CHECK (length(attributes ->> 'name') < 10) NOT VALID;

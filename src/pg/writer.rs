@@ -459,7 +459,7 @@ unsafe fn clear(slot: *mut TupleTableSlot, relation: Relation) {
     }
 }
 
-/// Makes `to` a row as `from` is.
+/// Makes `to` a row as `from` is, without what columns had that are gone.
 unsafe fn copy(from: *mut TupleTableSlot, to: *mut TupleTableSlot, relation: Relation) {
     // SAFETY: the caller's.
     unsafe {
@@ -468,6 +468,11 @@ unsafe fn copy(from: *mut TupleTableSlot, to: *mut TupleTableSlot, relation: Rel
         raw::slot_getsomeattrs_int(from, count);
         (*to).tts_values.copy_from_nonoverlapping((*from).tts_values, count as usize);
         (*to).tts_isnull.copy_from_nonoverlapping((*from).tts_isnull, count as usize);
+        for at in 0..count as usize {
+            if column(relation, at).attisdropped {
+                *(*to).tts_isnull.add(at) = true;
+            }
+        }
     }
 }
 

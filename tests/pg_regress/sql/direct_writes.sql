@@ -88,6 +88,12 @@ ALTER TABLE contact ADD COLUMN kept_in oid GENERATED ALWAYS AS (tableoid) STORED
 SELECT action FROM did('{"n": 1, "name": "D"}');
 SELECT kept_in::regclass FROM contact WHERE number = '1';
 ALTER TABLE contact DROP COLUMN kept_in;
+-- What a column had that is gone does not stay.
+ALTER TABLE contact ADD COLUMN gone text;
+UPDATE contact SET gone = repeat('x', 1000) WHERE number = '1';
+ALTER TABLE contact DROP COLUMN gone;
+SELECT action FROM did('{"n": 1, "name": "F"}');
+SELECT pg_column_size(contact) < 500 AS is_small FROM contact WHERE number = '1';
 
 -- Constraints: their errors arrive whole.
 ALTER TABLE contact ADD CONSTRAINT short_names CHECK (length(attributes ->> 'name') < 10) NOT VALID;

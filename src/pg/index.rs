@@ -110,7 +110,8 @@ impl Index {
         };
         let mut scan = Scan::start(&table, index, self.parts.len())?;
         let last = self.columns.iter().map(|column| column.number).max().unwrap_or_default();
-        let mut tell = |at, slot| found(at, Row { slot, columns: &self.columns });
+        let (relation, columns) = (table.relation, &self.columns);
+        let mut tell = |at, slot| found(at, Row { slot, relation, columns });
         let mut places = Vec::with_capacity(keys.len());
         // A scan takes less for one key alone.
         // SAFETY: the index is open, and was found to be such a tree.
@@ -448,6 +449,7 @@ impl Scan {
 /// A row that was found, until the next one is read.
 pub struct Row<'s> {
     slot: *mut pg_sys::TupleTableSlot,
+    relation: Relation,
     columns: &'s [Column],
 }
 
@@ -464,7 +466,7 @@ impl Row<'_> {
 
     /// Where it stands.
     pub fn place(&self) -> Place {
-        // SAFETY: the slot holds the row.
-        unsafe { Place::of(self.slot) }
+        // SAFETY: the slot holds the row; the table is open as long as it is told of.
+        unsafe { Place::of(self.slot, self.relation) }
     }
 }

@@ -22,9 +22,10 @@ const LOCK: LOCKMODE = pg_sys::RowExclusiveLock as LOCKMODE;
 const FIRST_OTHER_TYPE: u32 = 10_000;
 
 /// A version of a row: where it stands, and which transaction wrote it. Vacuum may give its place to
-/// another one.
+/// another one; what makes the table anew, as CLUSTER does, gives it another file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    file: Oid,
     tid: ItemPointerTuple,
     writer: TransactionId,
 }
@@ -35,8 +36,8 @@ type ItemPointerTuple = (u16, u16, u16);
 impl Place {
     /// # Safety
     ///
-    /// The slot holds a row of a table.
-    pub(super) unsafe fn of(slot: *mut TupleTableSlot) -> Place {
+    /// The slot holds a row of the table, which is open.
+    pub(super) unsafe fn of(slot: *mut TupleTableSlot, relation: Relation) -> Place {
         // SAFETY: the caller's; the columns of the system of such a row are there.
         unsafe {
             let ItemPointerData { ip_blkid: block, ip_posid } = (*slot).tts_tid;
@@ -45,7 +46,7 @@ impl Place {
             let read = (*(*slot).tts_ops).getsysattr.expect("slots of tables have it");
             let writer = read(slot, number, &raw mut is_null);
             let writer = TransactionId::from(writer.value() as u32);
-            Place { tid: (block.bi_hi, block.bi_lo, ip_posid), writer }
+            Place { file: file(relation), tid: (block.bi_hi, block.bi_lo, ip_posid), writer }
         }
     }
 
@@ -53,6 +54,12 @@ impl Place {
         let (bi_hi, bi_lo, ip_posid) = self.tid;
         ItemPointerData { ip_blkid: pg_sys::BlockIdData { bi_hi, bi_lo }, ip_posid }
     }
+}
+
+/// The file of an open table.
+unsafe fn file(relation: Relation) -> Oid {
+    // SAFETY: the caller's.
+    unsafe { (*(*relation).rd_rel).relfilenode }
 }
 
 /// What of a table is kept from one call to the next.
@@ -344,13 +351,17 @@ impl<'k> Writer<'k> {
         let (relation, slot, mut at) = (self.table.relation, self.old, place.pointer());
         // SAFETY: table and slot are open.
         unsafe {
+            // There may be no such page.
+            if place.file != file(relation) {
+                return Ok(false);
+            }
             let is_there = attempt(|| {
                 let fetch = access(relation).tuple_fetch_row_version;
                 fetch.is_some_and(|fetch| {
                     fetch(relation, &raw mut at, raw::GetActiveSnapshot(), slot)
                 })
             })?;
-            Ok(is_there && Place::of(slot) == place)
+            Ok(is_there && Place::of(slot, relation) == place)
         }
     }
 

@@ -94,6 +94,20 @@ UPDATE contact SET gone = repeat('x', 1000) WHERE number = '1';
 ALTER TABLE contact DROP COLUMN gone;
 SELECT action FROM did('{"n": 1, "name": "F"}');
 SELECT pg_column_size(contact) < 500 AS is_small FROM contact WHERE number = '1';
+-- A trigger of another table that moves the rows
+SELECT erp_create_entity('caller', ARRAY['number']);
+CREATE FUNCTION calls() RETURNS jsonb LANGUAGE sql
+    RETURN changed('{"entity_schema": "caller", "unique_ids": ["number"], "fields": [
+        {"attribute": "number", "field": "n"}, {"attribute": "name", "field": "name"}]}'::jsonb,
+        '{"entity_schema": "callee", "unique_ids": ["number"], "fields": [
+        {"attribute": "number", "field": "n"}, {"attribute": "name", "field": "name"}]}'::jsonb);
+SELECT erp_create_entity('callee', ARRAY['number']);
+INSERT INTO callee (id, attributes) SELECT gen_random_uuid(), jsonb_build_object('number', 1000 - n) FROM generate_series(1, 999) AS n;
+SELECT entity_slug, action FROM erp_apply(calls(), 'Changed', '{"n": 100}');
+CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN CLUSTER callee USING callee_number_idx; RETURN NEW; END $$;
+CREATE TRIGGER move BEFORE UPDATE ON caller FOR EACH ROW EXECUTE FUNCTION move();
+SELECT entity_slug, action FROM erp_apply(calls(), 'Changed', '{"n": 100, "name": "A"}');
+SELECT number, attributes ->> 'name' AS name FROM callee WHERE attributes ? 'name';
 
 -- Constraints: their errors arrive whole.
 ALTER TABLE contact ADD CONSTRAINT short_names CHECK (length(attributes ->> 'name') < 10) NOT VALID;

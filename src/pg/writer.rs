@@ -82,11 +82,12 @@ pub struct Writer<'k> {
 }
 
 impl<'k> Writer<'k> {
-    /// Opens the table to write the columns that are so named and typed. `None` when that is left to
-    /// statements.
+    /// Opens the table to write the columns that are so named and typed; new rows get values for the
+    /// first `given` of them. `None` when that is left to statements.
     pub fn open(
         table: Oid,
         columns: &[(&str, Oid)],
+        given: usize,
         kept: &'k mut Kept,
     ) -> Result<Option<Writer<'k>>, PgError> {
         // SAFETY: set when the transaction starts.
@@ -95,7 +96,8 @@ impl<'k> Writer<'k> {
         }
         let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
         let columns = table.columns(columns.iter().copied())?;
-        let Some(columns) = columns.filter(|_| is_plain(&table)) else {
+        let is_left = |columns: &Vec<Column>| !is_plain(&table) || !take_all(&table, columns);
+        let Some(columns) = columns.filter(|columns| !is_left(columns)) else {
             table.close()?;
             return Ok(None);
         };
@@ -106,7 +108,8 @@ impl<'k> Writer<'k> {
             table.close()?;
             return Ok(None);
         };
-        let may_insert = may(&table, pg_sys::ACL_INSERT)? && has_no_others(&table, &columns);
+        let may_insert =
+            may(&table, pg_sys::ACL_INSERT)? && has_no_others(&table, &columns[..given]);
         let may_update = may(&table, pg_sys::ACL_UPDATE)?;
         let relation = table.relation;
         // SAFETY: the table is open as long as what is made here.
@@ -425,6 +428,14 @@ fn may(table: &Table, right: u32) -> Result<bool, PgError> {
     let oid = table.oid;
     // SAFETY: no pointers.
     unsafe { attempt(|| has_on_whole(oid, right as AclMode)) }
+}
+
+/// Whether columns take all values of their types as they are: `timestamptz(0)` rounds them.
+fn take_all(table: &Table, columns: &[Column]) -> bool {
+    // SAFETY: the table is open, and has the columns.
+    let modifier =
+        |it: &Column| unsafe { column(table.relation, it.number as usize - 1).atttypmod };
+    columns.iter().all(|column| modifier(column) == -1)
 }
 
 /// Whether the table's other columns are null in a new row, or generated.

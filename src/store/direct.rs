@@ -17,7 +17,7 @@ use crate::pg::PgError;
 use crate::pg::array::varlena;
 use crate::pg::writer::{Kept, Writer};
 
-/// The columns that are written, as they stand in every managed table.
+/// The columns that are written, as they stand in every managed table; those of new rows are first.
 const COLUMNS: [(&str, Oid); 6] = [
     ("id", pg_sys::UUIDOID),
     ("attributes", pg_sys::JSONBOID),
@@ -32,6 +32,8 @@ const STUB: usize = 2;
 const CREATED_AT: usize = 3;
 const UPDATED_AT: usize = 4;
 const DELETED_AT: usize = 5;
+/// How many are those of new rows.
+const GIVEN: usize = 5;
 
 /// A table that is written so, or none.
 pub struct Direct<'k, 'a> {
@@ -51,7 +53,7 @@ impl<'k, 'a> Direct<'k, 'a> {
         now: Datum,
         arena: &'a Bump,
     ) -> Result<Direct<'k, 'a>, PgError> {
-        let open = |kept: &'k mut RefMut<'_, Kept>| Writer::open(ty.table, &COLUMNS, kept);
+        let open = |kept: &'k mut RefMut<'_, Kept>| Writer::open(ty.table, &COLUMNS, GIVEN, kept);
         let writer = kept.map(open).transpose()?.flatten();
         Ok(Direct { writer, entities, ty, now, arena })
     }

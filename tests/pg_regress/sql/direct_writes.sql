@@ -108,6 +108,13 @@ CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN CLUSTER call
 CREATE TRIGGER move BEFORE UPDATE ON caller FOR EACH ROW EXECUTE FUNCTION move();
 SELECT entity_slug, action FROM erp_apply(calls(), 'Changed', '{"n": 100, "name": "A"}');
 SELECT number, attributes ->> 'name' AS name FROM callee WHERE attributes ? 'name';
+-- Columns of the extension's with a modifier of the type, or a default
+ALTER TABLE callee ALTER COLUMN updated_at TYPE timestamptz(0);
+SELECT entity_slug, action FROM erp_apply(calls(), 'Changed', '{"n": 100, "name": "B"}');
+SELECT updated_at = date_trunc('second', updated_at) AS is_rounded FROM callee WHERE number = '100';
+ALTER TABLE callee ALTER COLUMN updated_at TYPE timestamptz, ALTER COLUMN deleted_at SET DEFAULT '2020-01-01';
+SELECT entity_slug, action FROM erp_apply(calls(), 'Changed', '{"n": 2000}');
+SELECT deleted_at IS NOT NULL AS is_deleted FROM callee WHERE number = '2000';
 
 -- Constraints: their errors arrive whole.
 ALTER TABLE contact ADD CONSTRAINT short_names CHECK (length(attributes ->> 'name') < 10) NOT VALID;

@@ -59,7 +59,7 @@ impl Index {
         key: &[String],
         columns: &[(&str, Oid)],
     ) -> Result<Option<Index>, PgError> {
-        let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
+        let Some(table) = Table::open_plain(table, LOCK)? else { return Ok(None) };
         let key = table.columns(key.iter().map(|name| (name.as_str(), pg_sys::TEXTOID)))?;
         let columns = table.columns(columns.iter().copied())?;
         let found = match (key, columns) {
@@ -79,7 +79,7 @@ impl Index {
     /// The unique index of `table` that is made of the columns `key`, of the rows that the column
     /// `flag` is true of.
     pub fn of_flagged(table: Oid, key: &[String], flag: &str) -> Result<Option<Oid>, PgError> {
-        let Some(table) = Table::open(table, LOCK)? else { return Ok(None) };
+        let Some(table) = Table::open_plain(table, LOCK)? else { return Ok(None) };
         let key = table.columns(key.iter().map(|name| (name.as_str(), pg_sys::TEXTOID)))?;
         let flag = table.column(flag, pg_sys::BOOLOID)?;
         let found = match (key, flag) {
@@ -137,8 +137,7 @@ impl Index {
     }
 }
 
-/// An open table, a plain one whose rows the current role may all read. After an error the
-/// (sub)transaction's end closes it.
+/// An open table, a plain one. After an error the (sub)transaction's end closes it.
 pub(super) struct Table {
     pub oid: Oid,
     pub relation: Relation,
@@ -148,12 +147,24 @@ impl Table {
     /// `None` for what is to be read by a statement, or is gone. Extensions that check the rights
     /// to tables are asked by statements alone.
     pub fn open(oid: Oid, lock: LOCKMODE) -> Result<Option<Table>, PgError> {
-        // SAFETY: the relation is open while it is read; a hook is set when a library is loaded.
+        // SAFETY: a hook is set when a library is loaded.
+        let hook = unsafe { pg_sys::ExecutorCheckPerms_hook };
+        if hook.is_some() || !settings::direct_access() {
+            return Ok(None);
+        }
+        let Some(table) = Table::open_plain(oid, lock)? else { return Ok(None) };
+        // SAFETY: no pointers.
+        if unsafe { attempt(|| has_on_whole(oid, READ))? } {
+            return Ok(Some(table));
+        }
+        table.close()?;
+        Ok(None)
+    }
+
+    /// Whoever asks, and whatever the session's settings: `None` hangs on the table alone.
+    fn open_plain(oid: Oid, lock: LOCKMODE) -> Result<Option<Table>, PgError> {
+        // SAFETY: the relation is open while it is read.
         unsafe {
-            let hook = pg_sys::ExecutorCheckPerms_hook;
-            if hook.is_some() || !settings::direct_access() {
-                return Ok(None);
-            }
             let relation = attempt(|| raw::try_table_open(oid, lock))?;
             if relation.is_null() {
                 return Ok(None);
@@ -161,9 +172,10 @@ impl Table {
             let table = Table { oid, relation };
             let class = &*(*relation).rd_rel;
             let is_plain = class.relkind as u8 == pg_sys::RELKIND_RELATION
+                && class.relam == pg_sys::HEAP_TABLE_AM_OID
                 && !class.relrowsecurity
                 && !class.relhassubclass;
-            if is_plain && attempt(|| has_on_whole(oid, READ))? {
+            if is_plain {
                 return Ok(Some(table));
             }
             table.close()?;

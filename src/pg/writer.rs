@@ -416,8 +416,7 @@ fn is_plain(table: &Table) -> bool {
         let relation = &*table.relation;
         let class = &*relation.rd_rel;
         let constraints = (*relation.rd_att).constr;
-        class.relam == pg_sys::HEAP_TABLE_AM_OID
-            && !class.relispartition
+        !class.relispartition
             && relation.rd_rules.is_null()
             && relation.trigdesc.is_null()
             && (constraints.is_null() || (*constraints).num_check == 0)

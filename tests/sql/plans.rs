@@ -119,6 +119,8 @@ fn entities_are_looked_up_and_written_without_statements() {
     let mut session = database.connect_told(move |notice| plans.lock().unwrap().push(notice));
     session.query("SELECT erp_prepare($1::text::jsonb)", &[&MAPPING]).unwrap();
     session.batch_execute(SHOW_PLANS).unwrap();
+    // Nor is it remembered that statements were wanted.
+    apply(&mut session, 1, 1, "none");
     session.batch_execute("RESET erp_toolkit.direct_access").unwrap();
     let statements = |session: &mut Client| {
         told.lock().unwrap().clear();

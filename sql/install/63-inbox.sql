@@ -66,7 +66,8 @@ BEGIN
     UPDATE erp.lane AS l
     SET mark = CASE WHEN last IS NULL THEN l.mark
                     ELSE greatest(l.mark, least(coalesce(first_left - 1, last), (SELECT h.safe FROM erp.inbox_horizon AS h))) END,
-        next_look_at = CASE WHEN events = '{}' THEN least(next_due_at, now + interval '1 s') END
+        -- For others there may be something.
+        next_look_at = CASE WHEN events = '{}' AND only_integration IS NULL AND only_use_case IS NULL THEN least(next_due_at, now + interval '1 s') END
     WHERE l.lane = lane;
 END
 $$;

@@ -93,6 +93,11 @@ SELECT * FROM waiting;
 SELECT * FROM erp_process(use_case => 'crm');
 SELECT f.* FROM unnest(ARRAY['crm/x', 'x']) AS use_case, failure(format('SELECT * FROM erp_process(use_case => %L)', use_case)) AS f;
 
+-- Who finds nothing for itself keeps nobody else from it.
+SELECT erp_enqueue_batch('crm/others', 'Changed', '{"{\"id\": 16}"}');
+SELECT taken FROM erp_process(use_case => 'crm/customers');
+SELECT taken FROM erp_process(use_case => 'crm/others');
+
 -- Again, whatever became of them, in the order in which they came
 UPDATE contact SET attributes = attributes || '{"name": "Changed by hand"}';
 SELECT erp_replay('crm/customers', ARRAY(SELECT id FROM erp.event WHERE payload ->> 'id' = '1' AND duplicate_of IS NULL));

@@ -8,7 +8,8 @@ DECLARE
     sender CONSTANT text[] := ARRAY[
         'SELECT ON erp.integration, erp.use_case, erp.use_cases, erp.integrations',
         'INSERT, SELECT (id, integration, use_case, deduplication_id, correlation_id, duplicate_of, group_key, received_at) ON erp.event',
-        'INSERT ON erp.inbox, erp.span'];
+        'INSERT ON erp.inbox',
+        'INSERT, SELECT (id) ON erp.span'];
     runner CONSTANT text[] := sender || ARRAY[
         'SELECT ON erp.use_case_version, erp.event, erp.inbox, erp.lane, erp.inbox_horizon, erp.event_id_seq, erp.outcome, erp.failure, erp.run',
         'INSERT ON erp.outcome, erp.failure, erp.run',

@@ -43,6 +43,7 @@ SELECT * FROM failure('SELECT erp_grant(''sender'', NULL)');
 \set event '''{"event_name": "Changed", "payload": {"id": 1, "account": "A"}, "deduplication_id": "d"}'''
 SELECT * FROM may('SELECT erp_enqueue(''crm/customers'', ''{"event_name": "Changed", "payload": {"id": 1}, "deduplication_id": "d"}'')');
 SELECT * FROM may('SELECT erp_ingest(''crm/customers'', ''{"event_name": "Changed", "payload": {"id": 1}, "deduplication_id": "d"}'')');
+SELECT * FROM may('SELECT erp_trace_add(''order-1'', ''sap.export'')');
 SELECT erp_enqueue('crm/customers', :event) > 0 AS enqueued;
 SELECT * FROM may('SELECT erp_process()');
 SELECT * FROM may('SELECT payload FROM erp.event');

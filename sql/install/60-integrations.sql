@@ -231,7 +231,7 @@ DECLARE
     use_case text;
 BEGIN
     FOR use_case IN SELECT u.use_case FROM erp.use_cases AS u WHERE u.integration = known.slug ORDER BY 1 LOOP
-        IF NOT cascade THEN
+        IF cascade IS NOT TRUE THEN
             RAISE EXCEPTION 'the integration "%" has use cases', known.slug
                 USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Use case %s.', use_case),
                       HINT = format('SELECT erp_drop_integration(%L, cascade => true); drops them too.', known.slug);

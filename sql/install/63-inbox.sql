@@ -343,7 +343,7 @@ DECLARE
 BEGIN
     UPDATE erp.use_case AS u SET enabled = false WHERE u.id = known.id;
     waiting := ARRAY(SELECT i.event FROM erp.inbox AS i WHERE i.use_case = known.id);
-    IF waiting <> '{}' AND NOT cascade THEN
+    IF waiting <> '{}' AND cascade IS NOT TRUE THEN
         RAISE EXCEPTION 'events of the use case "%" wait in the inbox', use_case
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Events: %s.', cardinality(waiting)),
                   HINT = format('SELECT erp_drop_use_case(%L, cascade => true); gives them up.', use_case);

@@ -120,7 +120,9 @@ ROLLBACK;
 -- Events keep a use case from being dropped.
 SELECT erp_enqueue_batch('crm/customers', 'Changed', '{"{\"id\": 15}"}');
 SELECT * FROM failure('SELECT erp_drop_use_case(''crm/customers'')');
+SELECT * FROM failure('SELECT erp_drop_use_case(''crm/customers'', NULL)');
 SELECT * FROM failure('SELECT erp_drop_integration(''crm'')');
+SELECT * FROM failure('SELECT erp_drop_integration(''crm'', NULL)');
 SELECT erp_drop_integration('crm', cascade => true);
 SELECT * FROM ended WHERE id = '15';
 

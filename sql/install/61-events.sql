@@ -52,7 +52,7 @@ CREATE INDEX run_finished_at_brin ON erp.run USING brin (finished_at);
 COMMENT ON TABLE erp.run IS 'Events of one use case that were applied together';
 COMMENT ON COLUMN erp.run.id IS 'what outcomes and history refer to';
 COMMENT ON COLUMN erp.run.use_case IS 'the use case';
-COMMENT ON COLUMN erp.run.version IS 'the version of its configuration';
+COMMENT ON COLUMN erp.run.version IS 'the version of its configuration; 0: the use case had been dropped';
 COMMENT ON COLUMN erp.run.started_at IS 'when it began';
 COMMENT ON COLUMN erp.run.finished_at IS 'when it ended';
 COMMENT ON COLUMN erp.run.done IS 'events that were applied';

@@ -312,11 +312,14 @@ BEGIN
            clock_timestamp(), array_agg(0), array_agg(0), array_agg(0)
     INTO work.use_cases, work.versions, work.mappings, work.kept, work.runs, work.started_at, work.done, work.failed, work.dead
     -- Sorted once: ORDER BY in each aggregate would sort for each.
-    FROM (SELECT u.id, v.version, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history
-          FROM erp.use_case AS u
-          JOIN erp.integration AS i ON i.id = u.integration
-          JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
-          WHERE u.id = ANY (use_cases) ORDER BY u.id) AS u;
+    -- One that was dropped while an event came in knows no event: see _fail.
+    FROM (SELECT g.id, coalesce(v.version, 0) AS version, coalesce(v.configuration, '{"version": "2.0", "mapping": {"events": {}}}') AS configuration,
+                 erp._setting(u.settings, i.settings, 'history') AS history
+          FROM unnest(use_cases) AS g(id)
+          LEFT JOIN erp.use_case AS u ON u.id = g.id
+          LEFT JOIN erp.integration AS i ON i.id = u.integration
+          LEFT JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
+          ORDER BY g.id) AS u;
     RETURN work;
 END
 $$;
@@ -330,14 +333,20 @@ DECLARE
     failed_event bigint := work.events[at];
     attempt_number integer := work.attempts[at] + 1;
     failed_run bigint := work.runs[work.mapping_of[at]];
+    failed_use_case integer := work.use_cases[work.mapping_of[at]];
     target erp.use_case;
     -- Told by mapping and event alone: another attempt comes to the same.
     is_final boolean := error ->> 'sqlstate' IN ('MP001', 'MP002', 'MP003', 'MP004', 'MP005');
     next_at timestamptz;
 BEGIN
-    SELECT * INTO target FROM erp.use_case AS u WHERE u.id = work.use_cases[work.mapping_of[at]];
+    SELECT * INTO target FROM erp.use_case AS u WHERE u.id = failed_use_case;
+    IF NOT FOUND THEN
+        error := jsonb_build_object('sqlstate', 'MP012', 'code', 'USE_CASE_UNKNOWN', 'message', 'the use case of the event was dropped',
+                                    'hint', format('SELECT erp_skip(ARRAY[%s]);', failed_event));
+        is_final := true;
+    END IF;
     INSERT INTO erp.failure (event, use_case, run, attempt, sqlstate, code, message, detail, hint)
-    VALUES (failed_event, target.id, failed_run, attempt_number, error ->> 'sqlstate', error ->> 'code',
+    VALUES (failed_event, failed_use_case, failed_run, attempt_number, error ->> 'sqlstate', error ->> 'code',
             error ->> 'message', error ->> 'detail', error ->> 'hint');
     is_final := is_final OR NOT work.is_queued OR attempt_number >= erp._setting(target, 'max_attempts')::integer;
     IF is_final AND (NOT work.is_queued OR erp._setting(target, 'on_poison') = 'dead_letter') THEN

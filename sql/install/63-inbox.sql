@@ -227,15 +227,19 @@ CREATE FUNCTION erp._put_back(events bigint[]) RETURNS bigint
 AS $$
 DECLARE
     number bigint;
+    again bigint[];
 BEGIN
     PERFORM erp._lock_lanes(events);
-    DELETE FROM erp.outcome AS o WHERE o.event = ANY (events);
+    -- Nothing could be done about a duplicate, nor about an event of a use case that was dropped: they stay what they are.
+    again := ARRAY(SELECT e.id FROM erp.event AS e
+                   WHERE e.id = ANY (events) AND e.duplicate_of IS NULL AND EXISTS (SELECT FROM erp.use_case AS u WHERE u.id = e.use_case));
+    DELETE FROM erp.outcome AS o WHERE o.event = ANY (again);
     WITH put AS (
         INSERT INTO erp.inbox AS i (lane, event, use_case, group_hash)
         SELECT erp._lane(h.group_hash), e.id, e.use_case, h.group_hash
         FROM erp.event AS e
         CROSS JOIN LATERAL (SELECT erp._group_hash(e.integration, e.group_key) AS group_hash OFFSET 0) AS h
-        WHERE e.id = ANY (events) AND e.duplicate_of IS NULL
+        WHERE e.id = ANY (again)
         ON CONFLICT (lane, event) DO UPDATE SET attempts = 0, due_at = NULL
         RETURNING i.lane, i.event
     ), first AS (
@@ -266,7 +270,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_retry(text, bigint[], text) IS
-'Has events that failed tried again at once: dead letters, those that block their group, and those that wait for another attempt. They come first in their groups. use_case: those of a use case (integration/use-case) or an integration; events: these ids; sqlstate: those that failed with it last; null: all. Returns how many. Errors: MP012.';
+'Has events that failed tried again at once: dead letters, those that block their group, and those that wait for another attempt. They come first in their groups. use_case: those of a use case (integration/use-case) or an integration; events: these ids; sqlstate: those that failed with it last; null: all. Events of use cases that were dropped stay as they are. Returns how many. Errors: MP012.';
 
 CREATE FUNCTION erp._use_cases(use_case text) RETURNS integer[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -303,7 +307,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_replay(text, bigint[], timestamptz, timestamptz) IS
-'Puts events into the inbox again, whatever became of them, to be applied in the order of their arrival with the configuration of now. use_case: those of a use case (integration/use-case) or an integration, null: all; events: these ids; received_from, received_before: those that came in then. Returns how many. Errors: 22023, MP012.';
+'Puts events into the inbox again, whatever became of them, to be applied in the order of their arrival with the configuration of now. use_case: those of a use case (integration/use-case) or an integration, null: all; events: these ids; received_from, received_before: those that came in then. Events of use cases that were dropped stay as they are. Returns how many. Errors: 22023, MP012.';
 
 CREATE FUNCTION @extschema@.erp_skip(events bigint[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -226,7 +226,8 @@ CREATE VIEW erp.dead_letters AS
 SELECT s.event, s.use_case, s.event_name, s.version, s.attempts, s.received_at, s.ended_at AS dead_at,
        s.last_error_sqlstate AS sqlstate, s.last_error_code AS code, s.last_error_message AS message, s.last_error_detail AS detail,
        s.last_error_hint AS hint, s.deduplication_id, s.correlation_id, s.group_key,
-       format('SELECT erp_retry(events => ARRAY[%s]);', s.event) AS retry, format('SELECT erp_skip(ARRAY[%s]);', s.event) AS skip
+       CASE WHEN s.use_case IS NOT NULL THEN format('SELECT erp_retry(events => ARRAY[%s]);', s.event) END AS retry,
+       format('SELECT erp_skip(ARRAY[%s]);', s.event) AS skip
 FROM erp.outcome AS d
 JOIN erp.event_status AS s ON s.event = d.event
 WHERE d.state = 'dead';
@@ -246,7 +247,7 @@ COMMENT ON COLUMN erp.dead_letters.hint IS 'its hint, likewise';
 COMMENT ON COLUMN erp.dead_letters.deduplication_id IS 'the sender''s name for it';
 COMMENT ON COLUMN erp.dead_letters.correlation_id IS 'what it belongs to; null: event- and its id';
 COMMENT ON COLUMN erp.dead_letters.group_key IS 'its group';
-COMMENT ON COLUMN erp.dead_letters.retry IS 'the call that has it tried again';
+COMMENT ON COLUMN erp.dead_letters.retry IS 'the call that has it tried again; null: its use case was dropped';
 COMMENT ON COLUMN erp.dead_letters.skip IS 'the call that gives it up';
 
 CREATE VIEW erp.failing_events AS

@@ -60,7 +60,9 @@ COMMENT ON FUNCTION erp._text_table(text, text[], text[], text) IS 'Private: a h
 -- Of a million dead letters the latest tell what is wrong.
 CREATE VIEW erp._dead_letter_groups AS
 SELECT coalesce(d.use_case, '(dropped)') AS use_case, coalesce(d.code, d.sqlstate) AS code, d.message, count(*) AS events,
-       max(d.event) AS example_event, max(d.dead_at) AS last_at, format('SELECT erp_retry(%L, sqlstate => %L);', d.use_case, d.sqlstate) AS retry
+       max(d.event) AS example_event, max(d.dead_at) AS last_at,
+       CASE WHEN d.use_case IS NULL THEN format('SELECT erp_skip(array_agg(event)) FROM erp.dead_letters WHERE use_case IS NULL AND sqlstate = %L;', d.sqlstate)
+            ELSE format('SELECT erp_retry(%L, sqlstate => %L);', d.use_case, d.sqlstate) END AS retry
 FROM (SELECT * FROM erp.dead_letters ORDER BY event DESC LIMIT 1000) AS d
 GROUP BY d.use_case, d.code, d.sqlstate, d.message;
 COMMENT ON VIEW erp._dead_letter_groups IS 'Private: the latest dead letters by their errors';

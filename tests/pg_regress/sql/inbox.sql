@@ -126,5 +126,18 @@ SELECT * FROM failure('SELECT erp_drop_integration(''crm'', NULL)');
 SELECT erp_drop_integration('crm', cascade => true);
 SELECT * FROM ended WHERE id = '15';
 
+-- Events of use cases that were dropped are left as they are.
+SELECT erp_retry(), erp_replay(NULL, received_from => '-infinity');
+-- One that came in while its use case was dropped keeps no other from being applied.
+SELECT erp_create_integration('crm') > 0 AS created, erp_set_use_case('crm/customers', customer_mapping()), erp_set_use_case('crm/others', customer_mapping());
+SELECT erp_enqueue_batch('crm/customers', 'Changed', '{"{\"id\": 17}"}'), erp_enqueue_batch('crm/others', 'Changed', '{"{\"id\": 18}"}');
+DELETE FROM erp.use_case WHERE slug = 'customers';
+SELECT * FROM erp_process();
+SELECT * FROM ended WHERE id IN ('17', '18');
+SELECT d.use_case, d.version, d.code, d.message, d.hint = d.skip AS hint_is_skip, d.retry
+FROM erp.dead_letters AS d JOIN erp.event AS e ON e.id = d.event WHERE e.payload ->> 'id' = '17';
+SELECT use_case, code, events, retry FROM erp._dead_letter_groups WHERE code = 'USE_CASE_UNKNOWN';
+SELECT erp_skip(array_agg(event)) FROM erp.dead_letters WHERE use_case IS NULL AND sqlstate = 'MP012';
+
 TRUNCATE erp.event, erp.inbox, erp.outcome, erp.run, erp.failure, erp.history;
 CALL forget('inbox');

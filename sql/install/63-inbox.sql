@@ -253,20 +253,33 @@ END
 $$;
 COMMENT ON FUNCTION erp._put_back(bigint[]) IS 'Private: puts events into the inbox again, to be tried at once. How many';
 
+CREATE FUNCTION erp._failed(use_cases integer[], events bigint[], sqlstate text) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT s.event FROM (
+            SELECT o.event FROM erp.outcome AS o WHERE o.state = 'dead'
+            UNION ALL SELECT i.event FROM erp.inbox AS i WHERE i.attempts > 0) AS s
+        JOIN erp.event AS e ON e.id = s.event
+        WHERE (events IS NULL OR e.id = ANY (events)) AND (use_cases IS NULL OR e.use_case = ANY (use_cases))
+              AND (_failed.sqlstate IS NULL OR _failed.sqlstate = (
+                  SELECT f.sqlstate FROM erp.failure AS f WHERE f.event = e.id ORDER BY f.id DESC LIMIT 1)));
+END
+$$;
+COMMENT ON FUNCTION erp._failed(integer[], bigint[], text) IS
+'Private: events that failed, and are dead letters or in the inbox, of these use cases, ids, and SQLSTATE; null: of any';
+
 CREATE FUNCTION @extschema@.erp_retry(use_case text DEFAULT NULL, events bigint[] DEFAULT NULL, sqlstate text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     only_use_cases integer[] := erp._use_cases(use_case);
+    failed bigint[] := erp._failed(only_use_cases, events, sqlstate);
 BEGIN
-    RETURN erp._put_back(ARRAY(
-        SELECT s.event FROM (
-            SELECT o.event FROM erp.outcome AS o WHERE o.state = 'dead'
-            UNION ALL SELECT i.event FROM erp.inbox AS i WHERE i.attempts > 0) AS s
-        JOIN erp.event AS e ON e.id = s.event
-        WHERE (events IS NULL OR e.id = ANY (events)) AND (only_use_cases IS NULL OR e.use_case = ANY (only_use_cases))
-              AND (erp_retry.sqlstate IS NULL OR erp_retry.sqlstate = (
-                  SELECT f.sqlstate FROM erp.failure AS f WHERE f.event = e.id ORDER BY f.id DESC LIMIT 1))));
+    PERFORM erp._lock_lanes(failed);
+    -- Asked again: a worker may have applied some until now.
+    RETURN erp._put_back(erp._failed(only_use_cases, failed, sqlstate));
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_retry(text, bigint[], text) IS

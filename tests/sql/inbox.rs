@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use erp_tests::{Database, Random, backend, db_error, in_sessions, wait_until};
+use erp_tests::{Database, Random, backend, db_error, in_sessions, wait_until, wait_until_blocked};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -236,6 +236,31 @@ fn what_blocks_its_group_waits_for_an_operator() {
     assert_eq!(count(&mut session, "SELECT erp_retry('erp/items')"), 1);
     session.query("SELECT * FROM erp_process()", &[]).unwrap();
     assert_eq!(log_of(&mut session, "a"), [0, 1, 2]);
+}
+
+/// An operator has an event tried again while a worker applies it: when the operator's turn comes, it is
+/// done.
+#[test]
+fn what_a_worker_has_applied_meanwhile_is_not_tried_again() {
+    let database = prepared("inbox_retried", r#"{"retry_after": "1 day"}"#);
+    let (mut worker, mut operator) = (database.connect(), database.connect());
+    let mut observer = database.connect();
+    worker.batch_execute("INSERT INTO trouble VALUES ('a')").unwrap();
+    enqueue(&mut worker, "a", &[7]);
+    worker.query("SELECT * FROM erp_process()", &[]).unwrap();
+    worker.batch_execute("DELETE FROM trouble; UPDATE erp.inbox SET due_at = now()").unwrap();
+    let waiting = backend(&mut operator);
+    let mut open = worker.transaction().unwrap();
+    open.query("SELECT * FROM erp_process()", &[]).unwrap();
+    thread::scope(|scope| {
+        let retried = scope.spawn(move || count(&mut operator, "SELECT erp_retry('erp/items')"));
+        wait_until_blocked(&mut observer, waiting);
+        open.commit().unwrap();
+        assert_eq!(retried.join().unwrap(), 0);
+    });
+    observer.query("SELECT * FROM erp_process()", &[]).unwrap();
+    assert_eq!(log_of(&mut observer, "a"), [7]);
+    check_done(&mut observer, 1);
 }
 
 /// Events become visible when they are committed, not in the order of their ids: what comes late must

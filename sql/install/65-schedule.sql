@@ -22,10 +22,14 @@ BEGIN
                                               'restart the server; then CREATE EXTENSION pg_cron;', current_database())
                 ELSE format('It is in the database "%s". There: SELECT cron.schedule_in_database(%L, %L, %L, %L);', home,
                             'erp_toolkit work', '* * * * *', 'CALL @extschema@.erp_work()', current_database()) END;
+    ELSIF NOT has_schema_privilege('cron', 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied for schema cron'
+            USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT USAGE ON SCHEMA cron TO %I;', current_user);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION erp._need_cron() IS 'Private: refuses to go on without pg_cron, and says how it is installed. Errors: 0A000';
+COMMENT ON FUNCTION erp._need_cron() IS
+'Private: refuses to go on without pg_cron, or the right to use it, and says how to come by it. Errors: 0A000, 42501';
 
 -- The jobs of this database that are erp_toolkit's; pg_cron shows a role its own.
 CREATE FUNCTION erp._jobs() RETURNS TABLE (job_id bigint, job_name text, schedule text, command text, active boolean, run_as text)
@@ -101,7 +105,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_schedule(text, text, integer, boolean, integer, interval, text) IS
-'Has pg_cron apply what is in the inbox: makes a job that calls erp_work, or changes it, and one that calls erp_maintain. schedule: as pg_cron takes it; the default is every minute. use_case: events of one use case (integration/use-case) or integration alone; null: all. workers: how many such jobs. wait, batch_size, max_time: as erp_work takes them. maintenance: the schedule of erp_maintain; null: as it is, or every hour where there is no such job. The jobs run as the calling role. Returns its jobs. Errors: 0A000 without pg_cron, 22023, MP012.';
+'Has pg_cron apply what is in the inbox: makes a job that calls erp_work, or changes it, and one that calls erp_maintain. schedule: as pg_cron takes it; the default is every minute. use_case: events of one use case (integration/use-case) or integration alone; null: all. workers: how many such jobs. wait, batch_size, max_time: as erp_work takes them. maintenance: the schedule of erp_maintain; null: as it is, or every hour where there is no such job. The jobs run as the calling role. Returns its jobs. Errors: 0A000 without pg_cron, 42501 without the right to use it, 22023, MP012.';
 
 CREATE FUNCTION @extschema@.erp_unschedule(use_case text DEFAULT NULL) RETURNS integer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -120,7 +124,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_unschedule(text) IS
-'Drops jobs that erp_schedule made for the calling role. use_case: those of that use case or integration; null: all, erp_maintain''s included. Returns how many. Errors: 0A000 without pg_cron.';
+'Drops jobs that erp_schedule made for the calling role. use_case: those of that use case or integration; null: all, erp_maintain''s included. Returns how many. Errors: 0A000 without pg_cron, 42501 without the right to use it.';
 
 CREATE FUNCTION @extschema@.erp_jobs()
     RETURNS TABLE (job_id bigint, job_name text, schedule text, command text, active boolean, run_as text, last_started_at timestamptz,
@@ -129,6 +133,7 @@ CREATE FUNCTION @extschema@.erp_jobs()
 AS $$
 BEGIN
     IF erp._has_cron() THEN
+        PERFORM erp._need_cron();
         RETURN QUERY EXECUTE
             'SELECT j.*, l.start_time, l.end_time, l.status, e.end_time, e.return_message FROM erp._jobs() AS j'
             ' LEFT JOIN LATERAL (SELECT r.* FROM cron.job_run_details AS r WHERE r.jobid = j.job_id ORDER BY r.runid DESC LIMIT 1) AS l ON true'
@@ -138,4 +143,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_jobs() IS
-'The jobs that erp_schedule has made in this database, those of the calling role (a superuser sees all): with their last run, its state as pg_cron tells it (starting, running, succeeded, failed…), and their last error. No row without pg_cron.';
+'The jobs that erp_schedule has made in this database, those of the calling role (a superuser sees all): with their last run, its state as pg_cron tells it (starting, running, succeeded, failed…), and their last error. No row without pg_cron. Errors: 42501 without the right to use it.';

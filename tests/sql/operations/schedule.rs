@@ -28,12 +28,7 @@ fn jobs_of_pg_cron_apply_and_remove_events() {
     let event = enqueue(&mut session, "1", None);
     let old = an_old_event(&mut session);
     session.batch_execute("SELECT erp_schedule(maintenance => '* * * * *')").unwrap();
-    session
-        .batch_execute(
-            "CREATE ROLE nobody LOGIN; GRANT USAGE ON SCHEMA cron TO nobody;
-             SET ROLE nobody; SELECT erp_schedule(); RESET ROLE",
-        )
-        .unwrap();
+    somebody_else_schedules(&mut session);
 
     wait_long("the job applies the event", NEXT_MINUTE, || {
         outcome(&mut session, event) == Some("done".to_owned())
@@ -76,6 +71,27 @@ fn in_another_database(server: &Server, home: &mut Client) {
     // Jobs of another database are not ours.
     assert_eq!(count(home, "SELECT count(*) FROM erp_jobs()"), 0);
     home.batch_execute("SELECT cron.unschedule(jobid) FROM cron.job").unwrap();
+}
+
+/// The hint is the right that is missing.
+fn somebody_else_schedules(session: &mut Client) {
+    session.batch_execute("CREATE ROLE nobody LOGIN").unwrap();
+    for refused in ["erp_schedule()", "erp_unschedule()", "erp_jobs()"] {
+        session.batch_execute("SET ROLE nobody").unwrap();
+        let error = session.execute(&format!("SELECT * FROM {refused}"), &[]).unwrap_err();
+        let error = db_error(&error);
+        let hint = error.hint().map(str::to_owned).expect(refused);
+        assert_eq!(error.code().code(), "42501", "{refused}");
+        session.batch_execute("RESET ROLE").unwrap();
+        session
+            .batch_execute(&format!(
+                "BEGIN; {hint} SET LOCAL ROLE nobody; SELECT * FROM {refused}; ROLLBACK"
+            ))
+            .unwrap();
+    }
+    session
+        .batch_execute("GRANT USAGE ON SCHEMA cron TO nobody; SET ROLE nobody; SELECT erp_schedule(); RESET ROLE")
+        .unwrap();
 }
 
 fn jobs_are_made_changed_and_dropped(session: &mut Client) {

@@ -364,5 +364,5 @@ GRANT SELECT ON erp.use_case_status, erp.queue_status, erp.event_status, erp.dea
                 erp.error_rates, erp.slow_mappings, erp.hourly_activity, erp.use_cases, erp.integrations
     TO pg_monitor;
 GRANT SELECT ON erp.use_case_status, erp.queue_status, erp.event_status, erp.dead_letters, erp.failing_events, erp.recent_errors,
-                erp.error_rates, erp.slow_mappings, erp.hourly_activity
+                erp.error_rates, erp.slow_mappings, erp.hourly_activity, erp._use_case_inbox
     TO @extowner@ WITH GRANT OPTION;

@@ -1,5 +1,8 @@
 -- Rights for the roles that a sync needs. Nobody but the installing role has any before.
 
+-- Whoever has installed it dumps and restores it.
+GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA erp TO @extowner@;
+
 CREATE FUNCTION @extschema@.erp_grant(privileges text, role_name name) RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$

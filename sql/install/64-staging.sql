@@ -61,9 +61,11 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Its rows are found by it when their outcome is written to them.';
     END IF;
     RETURN format('UPDATE %s AS s SET %s FROM (SELECT %s, pg_catalog.row_number() OVER () AS "number of the row" FROM inserted AS i) AS i'
-                  ' JOIN pg_catalog.unnest($1) WITH ORDINALITY AS r(id, n) ON r.n OPERATOR(pg_catalog.=) i."number of the row"'
-                  ' LEFT JOIN erp.outcome AS o ON o.event OPERATOR(pg_catalog.=) r.id WHERE %s',
-                  of_table, sets, keys, erp._key_condition(of_table));
+                  ' JOIN pg_catalog.unnest($1) WITH ORDINALITY AS r(id, n) ON r.n OPERATOR(pg_catalog.=) i."number of the row"%s WHERE %s',
+                  of_table, sets, keys,
+                  -- Who does no more than enqueue may not read it.
+                  CASE WHEN settings ?| '{state_column,error_column}'::text[] THEN ' LEFT JOIN erp.outcome AS o ON o.event OPERATOR(pg_catalog.=) r.id' END,
+                  erp._key_condition(of_table));
 END
 $$;
 COMMENT ON FUNCTION erp._staged_update(regclass, jsonb) IS

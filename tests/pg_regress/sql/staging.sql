@@ -137,6 +137,14 @@ SET ROLE regress_loader;
 INSERT INTO inbox VALUES ('{"id": "C-50"}');
 RESET ROLE;
 SELECT received_by, payload FROM erp.event ORDER BY id DESC LIMIT 1;
+-- Rows that keep the id of their event take no more than that.
+CREATE TABLE numbered (line int PRIMARY KEY, id text, event_id bigint);
+GRANT INSERT, SELECT (line), UPDATE (event_id) ON numbered TO regress_loader;
+SELECT erp_attach_staging('numbered', 'sap/customers', 'Changed', event_id_column => 'event_id');
+SET ROLE regress_loader;
+INSERT INTO numbered (line, id) VALUES (1, 'C-52');
+RESET ROLE;
+SELECT n.line, e.payload FROM numbered AS n JOIN erp.event AS e ON e.id = n.event_id;
 
 -- Detached, rows are no events any more.
 SELECT erp_detach_staging('inbox');

@@ -20,8 +20,10 @@ BEGIN
                 WHEN home = current_database() THEN 'CREATE EXTENSION pg_cron;'
                 WHEN home IS NULL THEN format('Install pg_cron; in postgresql.conf, add it to shared_preload_libraries and set cron.database_name = %L; '
                                               'restart the server; then CREATE EXTENSION pg_cron;', current_database())
-                ELSE format('It is in the database "%s". There: SELECT cron.schedule_in_database(%L, %L, %L, %L);', home,
-                            'erp_toolkit work', '* * * * *', 'CALL @extschema@.erp_work()', current_database()) END;
+                ELSE format('It is in the database "%s". There: SELECT cron.schedule_in_database(%L, %L, %L, %L), '
+                            'cron.schedule_in_database(%L, %L, %L, %L);', home,
+                            'erp_toolkit work', '* * * * *', 'CALL @extschema@.erp_work()', current_database(),
+                            'erp_toolkit maintain', '17 * * * *', 'CALL @extschema@.erp_maintain()', current_database()) END;
     ELSIF NOT has_schema_privilege('cron', 'USAGE') THEN
         RAISE EXCEPTION 'permission denied for schema cron'
             USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT USAGE ON SCHEMA cron TO %I;', current_user);

@@ -200,7 +200,7 @@ BEGIN
         COMMIT;
         EXIT WHEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) ends_at;
         IF batch.taken OPERATOR(pg_catalog.=) 0 THEN
-            EXIT WHEN NOT wait;
+            EXIT WHEN wait IS NOT TRUE;
             PERFORM pg_catalog.pg_sleep(0.2);
         END IF;
     END LOOP;

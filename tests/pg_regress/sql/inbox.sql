@@ -109,6 +109,11 @@ SELECT * FROM erp_process(1);
 CALL erp_work(1);
 SELECT * FROM waiting;
 
+-- Null is not to wait.
+SET statement_timeout = '5 s';
+CALL erp_work(wait => NULL, max_time => '10 s');
+RESET statement_timeout;
+
 -- What is refused
 SELECT * FROM failure('SELECT * FROM erp_process(0)');
 SELECT * FROM failure('SELECT erp_enqueue_batch(''crm/customers'', ''Changed'', ARRAY[NULL]::jsonb[])');

@@ -244,4 +244,6 @@ GRANT INSERT, DELETE ON erp.event, erp.run, erp.outcome, erp.failure, erp.inbox 
 GRANT UPDATE ON erp.outcome, erp.inbox, erp.lane, erp.inbox_horizon, erp.run_hour, erp.run_horizon TO @extowner@ WITH GRANT OPTION;
 GRANT INSERT, DELETE ON erp.run_hour TO @extowner@ WITH GRANT OPTION;
 GRANT DELETE ON erp.history TO @extowner@ WITH GRANT OPTION;
+-- For a restore. Others cannot be granted it: nobody makes up a change.
+GRANT INSERT ON erp.history TO @extowner@;
 GRANT USAGE, SELECT ON SEQUENCE erp.event_id_seq, erp.run_id_seq, erp.failure_id_seq TO @extowner@ WITH GRANT OPTION;

@@ -25,7 +25,7 @@ SELECT c.relname AS table, c.relowner = 10 AS is_the_superusers,
         FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) WITH ORDINALITY AS u(p, n)
         WHERE has_table_privilege(c.oid, p || ' WITH GRANT OPTION')) AS may_grant
 FROM pg_class AS c WHERE c.relnamespace = 'erp'::regnamespace AND c.relkind = 'r' ORDER BY 1;
--- It gives others what they need, and what is dumped it may read.
+-- It gives others what they need, and what is dumped it may read, and write at a restore.
 SAVEPOINT granted;
 SELECT privileges, count(*) > 0 AS granted
 FROM unnest('{sender,runner,auditor,operator,author}'::text[]) WITH ORDINALITY AS p(privileges, n), tools.erp_grant(privileges, 'regress_other') GROUP BY n, privileges ORDER BY n;
@@ -33,7 +33,7 @@ ROLLBACK TO granted;
 SELECT c.relname AS not_to_be_dumped
 FROM pg_extension AS e CROSS JOIN LATERAL unnest(e.extconfig) AS dumped JOIN pg_class AS c ON c.oid = dumped
 WHERE e.extname = 'erp_toolkit'
-      AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'UPDATE') ELSE has_table_privilege(c.oid, 'SELECT') END;
+      AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'UPDATE') ELSE has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') END;
 CREATE SCHEMA install;
 SET LOCAL search_path = install;
 SELECT count(*) > 0 AS prepared FROM tools.erp_prepare(public.customer_mapping());

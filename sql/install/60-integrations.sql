@@ -68,6 +68,13 @@ JOIN erp.integration AS i ON i.id = u.integration
 JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version;
 COMMENT ON VIEW erp.use_cases IS 'Use cases by the name they have in calls, with the version that is used, when and by whom it was set, and the settings that hold, the integration''s included';
 
+CREATE VIEW erp.use_case_versions AS
+SELECT i.slug || '/' || u.slug AS use_case, v.version, v.version = u.version AS is_used, v.set_at, v.set_by, v.comment, v.configuration
+FROM erp.use_case_version AS v
+JOIN erp.use_case AS u ON u.id = v.use_case
+JOIN erp.integration AS i ON i.id = u.integration;
+COMMENT ON VIEW erp.use_case_versions IS 'Every version of use cases'' configurations, by the name they have in calls: whether it is the one that is used, when and by whom it was set, and why';
+
 CREATE VIEW erp.integrations AS
 SELECT i.slug AS integration, i.name, i.description, count(u.id) AS use_cases, count(u.id) FILTER (WHERE u.enabled) AS enabled,
        i.settings, i.created_at, i.created_by
@@ -82,7 +89,7 @@ SELECT pg_catalog.pg_extension_config_dump('erp.use_case', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.use_case_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('erp.use_case_version', '');
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON erp.integration, erp.use_case, erp.use_case_version, erp.use_cases, erp.integrations
+GRANT SELECT, INSERT, UPDATE, DELETE ON erp.integration, erp.use_case, erp.use_case_version, erp.use_cases, erp.use_case_versions, erp.integrations
     TO @extowner@ WITH GRANT OPTION;
 
 -- Names and settings
@@ -463,11 +470,16 @@ AS $$
 DECLARE
     given jsonb := document -> 'integration';
     parent text := document #>> '{integration,slug}';
+    use_cases jsonb := coalesce(document -> 'use_cases', '[]');
     item jsonb;
     known erp.use_case;
 BEGIN
     IF document IS NULL OR document ->> 'format' IS DISTINCT FROM 'erp_toolkit integration 1' THEN
         RAISE EXCEPTION 'the document is none of erp_export_integration' USING ERRCODE = 'invalid_parameter_value';
+    ELSIF jsonb_typeof(given) IS DISTINCT FROM 'object' OR jsonb_typeof(use_cases) <> 'array'
+          OR use_cases @? '$[*] ? (@.type() != "object" || exists(@.enabled ? (@.type() != "boolean")))' THEN
+        RAISE EXCEPTION 'the document is none of erp_export_integration' USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = '"integration" is an object, "use_cases" an array of objects, in which "enabled" is true or false.';
     END IF;
     IF EXISTS (SELECT FROM erp.integration AS i WHERE i.slug = parent) THEN
         PERFORM @extschema@.erp_set_integration(parent, given ->> 'name', settings => coalesce(given -> 'settings', '{}'));
@@ -475,7 +487,7 @@ BEGIN
     ELSE
         PERFORM @extschema@.erp_create_integration(parent, given ->> 'name', given ->> 'description', coalesce(given -> 'settings', '{}'));
     END IF;
-    FOR item IN SELECT value FROM jsonb_array_elements(coalesce(document -> 'use_cases', '[]')) LOOP
+    FOR item IN SELECT value FROM jsonb_array_elements(use_cases) LOOP
         use_case := parent || '/' || (item ->> 'slug');
         SELECT u.* INTO known FROM erp.use_case AS u JOIN erp.integration AS i ON i.id = u.integration
         WHERE i.slug = parent AND u.slug = item ->> 'slug';
@@ -487,7 +499,7 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT u.use_case, u.version, 'kept' FROM erp.use_cases AS u
     WHERE u.integration = parent
-          AND NOT EXISTS (SELECT FROM jsonb_array_elements(coalesce(document -> 'use_cases', '[]')) AS i(item) WHERE i.item ->> 'slug' = u.slug)
+          AND NOT EXISTS (SELECT FROM jsonb_array_elements(use_cases) AS i(item) WHERE i.item ->> 'slug' = u.slug)
     ORDER BY u.use_case;
 END
 $$;

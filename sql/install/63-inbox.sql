@@ -115,6 +115,7 @@ DECLARE
     attempts smallint[] := '{}'::smallint[];
     use_cases integer[];
     size bigint;
+    number bigint;
     -- Together: an array of more than 1 GB cannot be had, and several copies are made.
     most_bytes CONSTANT bigint := 32000000;
     work erp._work;
@@ -140,8 +141,15 @@ BEGIN
     IF events = '{}' THEN
         RETURN NULL;
     END IF;
-    SELECT array_agg(DISTINCT e.use_case), sum(erp._octet_length(e.payload)) INTO use_cases, size
+    SELECT array_agg(DISTINCT e.use_case), sum(erp._octet_length(e.payload)), count(*) INTO use_cases, size, number
     FROM unnest(events) AS t(id) JOIN erp.event AS e ON e.id = t.id;
+    IF number < cardinality(events) THEN
+        -- Somebody has deleted the others.
+        DELETE FROM erp.inbox AS i WHERE i.ctid = ANY (rows) AND NOT EXISTS (SELECT FROM erp.event AS e WHERE e.id = i.event);
+        IF number = 0 THEN
+            RETURN erp._take(batch_size, use_case);
+        END IF;
+    END IF;
     IF size > most_bytes THEN
         taken := erp._leave_large(most_bytes, events, rows, attempts);
         events := taken.events;
@@ -201,13 +209,14 @@ BEGIN
         EXIT WHEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) ends_at;
         IF batch.taken OPERATOR(pg_catalog.=) 0 THEN
             EXIT WHEN wait IS NOT TRUE;
-            PERFORM pg_catalog.pg_sleep(0.2);
+            -- Who looks for some events has to pass by the others.
+            PERFORM pg_catalog.pg_sleep(CASE WHEN use_case IS NULL THEN 0.2 ELSE 1 END);
         END IF;
     END LOOP;
 END
 $$;
 COMMENT ON PROCEDURE @extschema@.erp_work(integer, text, interval, boolean) IS
-'Applies what is in the inbox, batch by batch, each committed: until nothing is due, or max_time is over. wait: goes on looking for events until max_time is over. batch_size, use_case: as erp_process. Errors: as erp_process, and 2D000 in a transaction block.';
+'Applies what is in the inbox, batch by batch, each committed: until nothing is due, or max_time is over. wait: goes on looking for events until max_time is over (null: for ever). batch_size, use_case: as erp_process. Errors: as erp_process, and 2D000 in a transaction block.';
 
 -- What operators do about events. Whoever does something about an event is in its lane, as a worker is.
 
@@ -253,6 +262,11 @@ END
 $$;
 COMMENT ON FUNCTION erp._put_back(bigint[]) IS 'Private: puts events into the inbox again, to be tried at once. How many';
 
+CREATE FUNCTION erp._failed_last_with(event bigint, error text) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN coalesce((SELECT error IN (f.sqlstate, f.code) FROM erp.failure AS f WHERE f.event = _failed_last_with.event ORDER BY f.id DESC LIMIT 1), false);
+COMMENT ON FUNCTION erp._failed_last_with(bigint, text) IS 'Private: whether an event failed, the last time with this SQLSTATE or code';
+
 CREATE FUNCTION erp._failed(use_cases integer[], events bigint[], sqlstate text) RETURNS bigint[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -263,12 +277,11 @@ BEGIN
             UNION ALL SELECT i.event FROM erp.inbox AS i WHERE i.attempts > 0) AS s
         JOIN erp.event AS e ON e.id = s.event
         WHERE (events IS NULL OR e.id = ANY (events)) AND (use_cases IS NULL OR e.use_case = ANY (use_cases))
-              AND (_failed.sqlstate IS NULL OR _failed.sqlstate = (
-                  SELECT f.sqlstate FROM erp.failure AS f WHERE f.event = e.id ORDER BY f.id DESC LIMIT 1)));
+              AND (sqlstate IS NULL OR erp._failed_last_with(e.id, sqlstate)));
 END
 $$;
 COMMENT ON FUNCTION erp._failed(integer[], bigint[], text) IS
-'Private: events that failed, and are dead letters or in the inbox, of these use cases, ids, and SQLSTATE; null: of any';
+'Private: events that failed, and are dead letters or in the inbox, of these use cases, ids, and SQLSTATE or code; null: of any';
 
 CREATE FUNCTION @extschema@.erp_retry(use_case text DEFAULT NULL, events bigint[] DEFAULT NULL, sqlstate text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -283,7 +296,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_retry(text, bigint[], text) IS
-'Has events that failed tried again at once: dead letters, those that block their group, and those that wait for another attempt. They come first in their groups. use_case: those of a use case (integration/use-case) or an integration; events: these ids; sqlstate: those that failed with it last; null: all. Events of use cases that were dropped stay as they are. Returns how many. Errors: MP012.';
+'Has events that failed tried again at once: dead letters, those that block their group, and those that wait for another attempt. They come first in their groups. use_case: those of a use case (integration/use-case) or an integration; events: these ids; sqlstate: those that failed last with that SQLSTATE, or that code (MISSING_UNIQUE_IDENTIFIERS); null: all. Events of use cases that were dropped stay as they are. Returns how many. Errors: MP012.';
 
 CREATE FUNCTION erp._use_cases(use_case text) RETURNS integer[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -303,24 +316,25 @@ $$;
 COMMENT ON FUNCTION erp._use_cases(text) IS 'Private: the use cases that are meant: one (integration/use-case), all of an integration, or any (null). Errors: MP012';
 
 CREATE FUNCTION @extschema@.erp_replay(use_case text, events bigint[] DEFAULT NULL, received_from timestamptz DEFAULT NULL,
-                                       received_before timestamptz DEFAULT NULL) RETURNS bigint
+                                       received_before timestamptz DEFAULT NULL, sqlstate text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     only_use_cases integer[] := erp._use_cases(use_case);
 BEGIN
-    IF events IS NULL AND received_from IS NULL AND received_before IS NULL THEN
-        RAISE EXCEPTION 'neither events nor a time is given' USING ERRCODE = 'invalid_parameter_value',
+    IF events IS NULL AND received_from IS NULL AND received_before IS NULL AND sqlstate IS NULL THEN
+        RAISE EXCEPTION 'neither events nor a time nor an error is given' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'SELECT erp_replay(use_case, received_from => ''-infinity''); replays all that are kept.';
     END IF;
     RETURN erp._put_back(ARRAY(
         SELECT e.id FROM erp.event AS e
         WHERE (only_use_cases IS NULL OR e.use_case = ANY (only_use_cases)) AND (events IS NULL OR e.id = ANY (events))
-              AND (received_from IS NULL OR e.received_at >= received_from) AND (received_before IS NULL OR e.received_at < received_before)));
+              AND (received_from IS NULL OR e.received_at >= received_from) AND (received_before IS NULL OR e.received_at < received_before)
+              AND (sqlstate IS NULL OR erp._failed_last_with(e.id, sqlstate))));
 END
 $$;
-COMMENT ON FUNCTION @extschema@.erp_replay(text, bigint[], timestamptz, timestamptz) IS
-'Puts events into the inbox again, whatever became of them, to be applied in the order of their arrival with the configuration of now. use_case: those of a use case (integration/use-case) or an integration, null: all; events: these ids; received_from, received_before: those that came in then. Events of use cases that were dropped stay as they are. Returns how many. Errors: 22023, MP012.';
+COMMENT ON FUNCTION @extschema@.erp_replay(text, bigint[], timestamptz, timestamptz, text) IS
+'Puts events into the inbox again, whatever became of them, to be applied in the order of their arrival with the configuration of now. use_case: those of a use case (integration/use-case) or an integration, null: all; events: these ids; received_from, received_before: those that came in then; sqlstate: those that failed, the last time with that SQLSTATE or code. Events of use cases that were dropped stay as they are. Returns how many. Errors: 22023, MP012.';
 
 CREATE FUNCTION @extschema@.erp_skip(events bigint[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -357,7 +371,15 @@ AS $$
 DECLARE
     known erp.use_case := erp._use_case(use_case);
     waiting bigint[];
+    staging regclass;
 BEGIN
+    FOR staging IN SELECT s.staging FROM erp.stagings AS s WHERE s.use_case = erp_drop_use_case.use_case ORDER BY s.staging::text LOOP
+        IF cascade IS NOT TRUE THEN
+            RAISE EXCEPTION 'the rows of % are events of the use case "%"', staging, use_case
+                USING ERRCODE = 'dependent_objects_still_exist', HINT = format('SELECT erp_detach_staging(%L);', staging);
+        END IF;
+        PERFORM @extschema@.erp_detach_staging(staging);
+    END LOOP;
     UPDATE erp.use_case AS u SET enabled = false WHERE u.id = known.id;
     waiting := ARRAY(SELECT i.event FROM erp.inbox AS i WHERE i.use_case = known.id);
     IF waiting <> '{}' AND cascade IS NOT TRUE THEN
@@ -372,4 +394,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_drop_use_case(text, boolean) IS
-'Drops a use case with all versions of its configuration. cascade: its events that wait in the inbox are given up. Events that came in and history stay until their retention ends. Errors: 2BP01, MP012.';
+'Drops a use case with all versions of its configuration. cascade: its events that wait in the inbox are given up, and its staging tables detached. Events that came in and history stay until their retention ends. Errors: 2BP01, MP012.';

@@ -183,6 +183,19 @@ END
 $$;
 COMMENT ON FUNCTION erp._add_up_runs() IS 'Private: brings erp.run_hour up to the runs that there were at the last call';
 
+-- Those that wait to be tried for the first time go when a worker comes to them.
+CREATE FUNCTION erp._forget_deleted() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+AS $$
+BEGIN
+    WITH forgotten AS (
+        DELETE FROM erp.inbox AS i WHERE i.attempts > 0 AND NOT EXISTS (SELECT FROM erp.event AS e WHERE e.id = i.event) RETURNING i.lane
+    )
+    UPDATE erp.lane AS l SET next_look_at = NULL WHERE l.lane IN (SELECT f.lane FROM forgotten AS f);
+END
+$$;
+COMMENT ON FUNCTION erp._forget_deleted() IS 'Private: events that failed and that somebody has deleted since wait no more, and block no group';
+
 -- Entities that are purged may have triggers: the search_path is the caller's.
 CREATE PROCEDURE @extschema@.erp_maintain(batch_size integer DEFAULT 10000, max_time interval DEFAULT '55 min', INOUT removed jsonb DEFAULT NULL)
     LANGUAGE plpgsql
@@ -205,6 +218,8 @@ BEGIN
     COMMIT;
     -- Once more, to the runs that there were at the first.
     PERFORM erp._add_up_runs();
+    COMMIT;
+    PERFORM erp._forget_deleted();
     COMMIT;
     removed := '{}';
     FOREACH part IN ARRAY ARRAY(SELECT r.part FROM erp._retained() AS r) LOOP

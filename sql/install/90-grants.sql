@@ -20,7 +20,7 @@ DECLARE
         'UPDATE, DELETE ON erp.inbox',
         'UPDATE ON erp.lane, erp.inbox_horizon'];
     auditor CONSTANT text[] := ARRAY[
-        'SELECT ON erp.integration, erp.use_case, erp.use_case_version, erp.use_cases, erp.integrations',
+        'SELECT ON erp.integration, erp.use_case, erp.use_case_version, erp.use_cases, erp.use_case_versions, erp.integrations',
         'SELECT ON erp.event, erp.inbox, erp.outcome, erp.failure, erp.run, erp.history, erp.span, erp.field_seen, erp.field_sample',
         'SELECT ON erp.use_case_status, erp.queue_status, erp.event_status, erp.dead_letters, erp.failing_events, erp.recent_errors, '
             'erp.error_rates, erp.slow_mappings, erp.hourly_activity, erp._use_case_inbox, erp._dead_letter_groups',
@@ -34,7 +34,7 @@ DECLARE
         'SELECT ON SEQUENCE erp.run_id_seq',
         'UPDATE (enabled) ON erp.use_case'];
     author CONSTANT text[] := ARRAY[
-        'SELECT ON erp.use_cases, erp.integrations, erp.inbox',
+        'SELECT ON erp.use_cases, erp.use_case_versions, erp.integrations, erp.inbox',
         'SELECT, INSERT, UPDATE, DELETE ON erp.integration, erp.use_case, erp.use_case_version',
         'INSERT, UPDATE, DELETE ON erp.entity_type, erp.entity_column, erp.entity_key'];
     granted text[] := CASE privileges WHEN 'sender' THEN sender WHEN 'runner' THEN runner WHEN 'auditor' THEN auditor

@@ -59,10 +59,15 @@ SELECT erp_retry('crm', sqlstate => '23503') AS none, erp_retry('crm', sqlstate 
 UPDATE erp.inbox SET attempts = 1, due_at = now() WHERE event IN (SELECT id FROM erp.event WHERE payload ->> 'id' = '6');
 SELECT * FROM erp_process();
 SELECT * FROM ended WHERE id IN ('6', '7');
--- A dead letter is tried again
+-- Dead letters are tried again.
+SELECT erp_retry('crm', sqlstate => 'ATTRIBUTE_TYPE_MISMATCH') AS none, erp_retry('crm', sqlstate => 'MISSING_UNIQUE_IDENTIFIERS') AS by_code;
 SELECT erp_retry();
 SELECT * FROM waiting;
 DELETE FROM refused;
+SELECT * FROM erp_process();
+SELECT * FROM ended WHERE id IN ('', '6');
+-- What failed is replayed, also what has been applied since.
+SELECT erp_replay('crm', sqlstate => '23514') AS by_state, erp_replay('crm', sqlstate => 'MISSING_UNIQUE_IDENTIFIERS') AS by_code, erp_replay('crm', sqlstate => '23503') AS none;
 SELECT * FROM erp_process();
 SELECT * FROM ended WHERE id IN ('', '6');
 
@@ -107,6 +112,19 @@ SELECT erp_replay('crm/others', received_from => '-infinity', received_before =>
 SELECT * FROM failure('SELECT erp_replay(''crm'')');
 SELECT * FROM erp_process(1);
 CALL erp_work(1);
+SELECT * FROM waiting;
+
+-- Events that somebody has deleted while they waited keep no others from being applied, nor do those that had failed.
+SELECT erp_enqueue_batch('crm/customers', 'Changed', ARRAY(SELECT jsonb_build_object('id', n) FROM generate_series(101, 105) AS n));
+DELETE FROM erp.event WHERE payload ->> 'id' IN ('101', '102', '103');
+SELECT taken, done FROM erp_process(2);
+SELECT taken, done FROM erp_process(2);
+SELECT erp_enqueue_batch('crm/customers', 'Changed', ARRAY['{"id": 106, "account": {}}', '{"id": 107}']::jsonb[]);
+SELECT taken, failed FROM erp_process();
+DELETE FROM erp.event WHERE payload ->> 'id' = '106';
+SELECT taken, done FROM erp_process();
+CALL erp_maintain();
+SELECT taken, done FROM erp_process();
 SELECT * FROM waiting;
 
 -- Null is not to wait.

@@ -27,7 +27,8 @@ SELECT document, state, message FROM unnest(ARRAY[NULL, '{}', '[]', '1', '{"form
     '{"format": "erp_toolkit integration 1", "integration": {"slug": "A"}}', '{"format": "erp_toolkit integration 1", "integration": {"slug": "a", "settings": {"x": 1}}}',
     '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": {}}', '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": [{"slug": "b"}]}',
     '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": [{"slug": "b", "type": "x", "configuration": {}}]}',
-    '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": [{"configuration": {}}]}']) WITH ORDINALITY AS s(document, n),
+    '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": [{"configuration": {}}]}',
+    '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": [{"slug": "b", "enabled": "yes"}]}', '{"format": "erp_toolkit integration 1", "integration": {"slug": "a"}, "use_cases": [1]}']) WITH ORDINALITY AS s(document, n),
     failure(format('SELECT * FROM erp_import_integration(%L)', document)) ORDER BY n;
 SELECT state, message FROM failure(format('SELECT * FROM erp_import_integration(%L)', jsonb_set(:'document', '{use_cases,1,configuration,version}', '"3.0"')));
 SELECT integration, use_cases FROM erp.integrations;

@@ -15,6 +15,7 @@ SELECT action FROM erp_ingest('erp/c', '{"event_name": "Changed", "payload": {"i
 -- As it is used already
 SELECT erp_restore_use_case('erp/c', 3);
 SELECT version, configuration = named('a') AS is_a, comment, set_by = current_user AS is_own FROM erp.use_case_version ORDER BY version;
+SELECT use_case, version, is_used, configuration = named('a') AS is_a, comment, set_by = current_user AS is_own FROM erp.use_case_versions ORDER BY version;
 SELECT o.event, r.version FROM erp.outcome AS o JOIN erp.run AS r ON r.id = o.run ORDER BY o.event;
 SELECT attributes FROM contact;
 -- Those that wait are applied with the version of then.

@@ -146,6 +146,12 @@ INSERT INTO numbered (line, id) VALUES (1, 'C-52');
 RESET ROLE;
 SELECT n.line, e.payload FROM numbered AS n JOIN erp.event AS e ON e.id = n.event_id;
 
+-- A use case is not dropped from under its staging tables.
+SELECT erp_set_use_case('sap/numbers', customer_mapping()), erp_attach_staging('numbered', 'sap/numbers', 'Changed');
+SELECT * FROM failure($$ SELECT erp_drop_use_case('sap/numbers') $$) \gx
+SELECT erp_drop_use_case('sap/numbers', cascade => true);
+SELECT staging, use_case FROM erp.stagings WHERE staging = 'numbered'::regclass;
+
 -- Detached, rows are no events any more.
 SELECT erp_detach_staging('inbox');
 INSERT INTO inbox VALUES ('{"id": "C-51"}');

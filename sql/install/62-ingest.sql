@@ -52,6 +52,44 @@ $$;
 COMMENT ON FUNCTION erp._note_duplicates(erp.use_case, bigint[], text[], jsonb[], text[], text[], text[], timestamptz[]) IS
 'Private: notes events that repeat a deduplication_id, those that do not having been taken. The ids of all in order; negative: of a duplicate';
 
+-- One event needs no sets, which take longer to set up than to work.
+CREATE FUNCTION erp._receive_one(target erp.use_case, event_name text, payload jsonb, deduplication_id text, correlation_id text,
+                                 group_key text, occurred_at timestamptz)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    id bigint;
+BEGIN
+    -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
+    PERFORM pg_current_xact_id();
+    INSERT INTO erp.event AS e (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
+    VALUES (target.integration, target.id, _receive_one.event_name, _receive_one.payload, _receive_one.deduplication_id,
+            _receive_one.correlation_id, _receive_one.group_key, _receive_one.occurred_at)
+    ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
+    RETURNING e.id INTO id;
+    IF FOUND THEN
+        RETURN id;
+    END IF;
+    RETURN (erp._note_duplicates(target, '{}', ARRAY[event_name], ARRAY[payload], ARRAY[deduplication_id], ARRAY[correlation_id],
+                                 ARRAY[group_key], ARRAY[occurred_at]))[1];
+END
+$$;
+COMMENT ON FUNCTION erp._receive_one(erp.use_case, text, jsonb, text, text, text, timestamptz) IS
+'Private: notes an event as it comes in. Its id; negative: of a duplicate';
+
+CREATE FUNCTION erp._queue_one(target erp.use_case, event bigint, group_key text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO erp.inbox (lane, event, use_case, group_hash)
+    SELECT erp._lane(h.group_hash), _queue_one.event, target.id, h.group_hash
+    FROM (SELECT erp._group_hash(target.integration, group_key) AS group_hash OFFSET 0) AS h;
+END
+$$;
+COMMENT ON FUNCTION erp._queue_one(erp.use_case, bigint, text) IS 'Private: puts an event that was noted into the inbox';
+
 -- Statement by statement in PL/pgSQL: their plans are kept.
 CREATE FUNCTION erp._receive(target erp.use_case, to_inbox boolean,
                              event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
@@ -63,23 +101,15 @@ DECLARE
     one bigint;
     ids bigint[];
 BEGIN
-    -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
-    PERFORM pg_current_xact_id();
-    -- One event needs no sets, which take longer to set up than to work.
     IF cardinality(payloads) = 1 THEN
-        INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
-        VALUES (target.integration, target.id, event_names[1], payloads[1], deduplication_ids[1], correlation_ids[1], group_keys[1], times[1])
-        ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
-        RETURNING event.id INTO one;
-        IF one IS NULL THEN
-            RETURN erp._note_duplicates(target, '{}', event_names, payloads, deduplication_ids, correlation_ids, group_keys, times);
-        ELSIF to_inbox THEN
-            INSERT INTO erp.inbox (lane, event, use_case, group_hash)
-            SELECT erp._lane(h.group_hash), one, target.id, h.group_hash
-            FROM (SELECT erp._group_hash(target.integration, group_keys[1]) AS group_hash OFFSET 0) AS h;
+        one := erp._receive_one(target, event_names[1], payloads[1], deduplication_ids[1], correlation_ids[1], group_keys[1], times[1]);
+        IF one > 0 AND to_inbox THEN
+            PERFORM erp._queue_one(target, one, group_keys[1]);
         END IF;
         RETURN ARRAY[one];
     END IF;
+    -- As in _receive_one.
+    PERFORM pg_current_xact_id();
     WITH added AS (
         INSERT INTO erp.event (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
         SELECT target.integration, target.id, g.event_name, g.payload, g.deduplication_id, g.correlation_id, g.group_key, g.occurred_at
@@ -166,6 +196,11 @@ CREATE FUNCTION erp._is_event(event jsonb) RETURNS boolean
                     AND coalesce(octet_length(event ->> 'correlation_id') <= 1000, true), false);
 COMMENT ON FUNCTION erp._is_event(jsonb) IS 'Private: whether erp._refuse_events would not refuse it';
 
+CREATE FUNCTION erp._time(event jsonb) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN event ->> 'timestamp' IS NOT NULL THEN (erp._times(ARRAY[event]))[1] END;
+COMMENT ON FUNCTION erp._time(jsonb) IS 'Private: the timestamp of an event. Errors: MP003';
+
 CREATE FUNCTION erp._events(events jsonb[], OUT event_names text[], OUT payloads jsonb[], OUT deduplication_ids text[],
                             OUT correlation_ids text[], OUT group_keys text[], OUT occurred_at timestamptz[])
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -230,11 +265,31 @@ CREATE FUNCTION @extschema@.erp_enqueue(use_case text, event jsonb) RETURNS bigi
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    parts record;
+    known record;
+    id bigint;
 BEGIN
-    parts := erp._events(ARRAY[event]);
-    RETURN abs((erp._enqueue(use_case, parts.event_names, parts.payloads, parts.deduplication_ids, parts.correlation_ids,
-                             parts.group_keys, parts.occurred_at))[1]);
+    IF NOT erp._is_event(event) THEN
+        PERFORM erp._refuse_events(ARRAY[event]);
+    END IF;
+    SELECT u AS use_case, erp._setting(u.settings, i.settings, 'notify') AS notify INTO known
+    FROM erp.use_case AS u
+    JOIN erp.integration AS i ON i.id = u.integration
+    WHERE i.slug = split_part(erp_enqueue.use_case, '/', 1) AND u.type = 'inbound'
+          AND u.slug = substr(erp_enqueue.use_case, strpos(erp_enqueue.use_case, '/') + 1) AND strpos(erp_enqueue.use_case, '/') > 0;
+    IF NOT FOUND THEN
+        PERFORM erp._open(use_case);
+        -- It has come a moment ago.
+        RETURN @extschema@.erp_enqueue(use_case, event);
+    END IF;
+    id := erp._receive_one(known.use_case, event ->> 'event_name', event -> 'payload', nullif(event ->> 'deduplication_id', ''),
+                           nullif(event ->> 'correlation_id', ''), event ->> 'group_key', erp._time(event));
+    IF id > 0 THEN
+        PERFORM erp._queue_one(known.use_case, id, event ->> 'group_key');
+    END IF;
+    IF known.notify <> 'false' THEN
+        PERFORM pg_notify('erp_inbox', erp_enqueue.use_case);
+    END IF;
+    RETURN abs(id);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.erp_enqueue(text, jsonb) IS
@@ -727,18 +782,12 @@ CREATE FUNCTION erp._start_one(use_case text, event jsonb, OUT event_id bigint, 
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    target erp.use_case;
-    repeats_id text := nullif(event ->> 'deduplication_id', '');
-    belongs_to text := nullif(event ->> 'correlation_id', '');
-    at timestamptz;
     known record;
 BEGIN
     IF NOT erp._is_event(event) THEN
         RETURN;
-    ELSIF event ->> 'timestamp' IS NOT NULL THEN
-        at := (erp._times(ARRAY[event]))[1];
     END IF;
-    SELECT u AS use_case, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history INTO known
+    SELECT u AS use_case, u.id, u.version, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history INTO known
     FROM erp.use_case AS u
     JOIN erp.integration AS i ON i.id = u.integration
     JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
@@ -747,24 +796,16 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    target := known.use_case;
-    use_case_id := target.id;
-    version := target.version;
-    mapping := known.configuration;
-    kept := known.history;
-    -- The transaction has its number before ids are drawn: erp.inbox_horizon counts on it.
-    PERFORM pg_current_xact_id();
-    INSERT INTO erp.event AS e (integration, use_case, event_name, payload, deduplication_id, correlation_id, group_key, occurred_at)
-    VALUES (target.integration, target.id, event ->> 'event_name', event -> 'payload', repeats_id, belongs_to, event ->> 'group_key', at)
-    ON CONFLICT (integration, deduplication_id) WHERE deduplication_id IS NOT NULL AND duplicate_of IS NULL DO NOTHING
-    RETURNING e.id INTO event_id;
-    IF NOT FOUND THEN
-        event_id := (erp._note_duplicates(target, '{}', ARRAY[event ->> 'event_name'], ARRAY[event -> 'payload'], ARRAY[repeats_id],
-                                          ARRAY[belongs_to], ARRAY[event ->> 'group_key'], ARRAY[at]))[1];
-        RETURN;
+    event_id := erp._receive_one(known.use_case, event ->> 'event_name', event -> 'payload', nullif(event ->> 'deduplication_id', ''),
+                                 nullif(event ->> 'correlation_id', ''), event ->> 'group_key', erp._time(event));
+    IF event_id > 0 THEN
+        run := nextval('erp.run_id_seq');
+        started_at := clock_timestamp();
+        use_case_id := known.id;
+        version := known.version;
+        mapping := known.configuration;
+        kept := known.history;
     END IF;
-    run := nextval('erp.run_id_seq');
-    started_at := clock_timestamp();
 END
 $$;
 COMMENT ON FUNCTION erp._start_one(text, jsonb) IS

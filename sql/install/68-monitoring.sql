@@ -16,11 +16,12 @@ CREATE FUNCTION erp._count(number bigint, one text, many text) RETURNS text
     RETURN trim(to_char(number, '999,999,999,999,999')) || ' ' || CASE number WHEN 1 THEN one ELSE many END;
 COMMENT ON FUNCTION erp._count(bigint, text, text) IS 'Private: so many of something';
 
--- PostgreSQL quotes the value that does not fit (class 22); what a trigger raises (P0001) may quote anything.
+-- PostgreSQL quotes the value that does not fit (class 22), as the language of lc_messages does; what a trigger raises
+-- (P0001) may quote anything. A value may hold quotes itself: it ends at the last one.
 CREATE FUNCTION erp._shown_message(code text, sqlstate text, message text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN code IS NULL AND (sqlstate LIKE '22%' OR sqlstate = 'P0001')
-                THEN regexp_replace(regexp_replace(message, '"[^"]*"', '"…"', 'g'), '\d+([.,:-]\d+)*', '…', 'g')
+                THEN regexp_replace(regexp_replace(message, '["„“”«»].*["„“”«»]', '"…"'), '\d+([.,:-]\d+)*', '…', 'g')
                 ELSE message END;
 COMMENT ON FUNCTION erp._shown_message(text, text, text) IS 'Private: the message of an error without the values that it may hold';
 

@@ -139,7 +139,10 @@ SELECT use_case, version, runs, events FROM erp.slow_mappings ORDER BY use_case;
 SELECT count(DISTINCT round((ms / (done + failed))::numeric, 6)) AS shares, sum(ms) > 0 AND sum(ms) <= extract(epoch FROM max(finished_at) - min(started_at)) * 1000 AS fits FROM erp.run;
 
 -- What a message may hold of a value is not shown.
-SELECT erp._shown_message(NULL, '22P02', 'invalid input syntax for type integer: "Ada"'), erp._shown_message(NULL, 'P0001', 'customer 4711 of 2024-01-02 "A ""b"""'),
+SELECT erp._shown_message(NULL, '22P02', 'invalid input syntax for type integer: "Ada"'),
+       erp._shown_message(NULL, '22P02', E'invalid input syntax for type integer: "Ada \"the first\"\nof her name"'),
+       erp._shown_message(NULL, '22P02', 'ungültige Eingabesyntax für Typ integer: »Ada«'), erp._shown_message(NULL, '22P02', 'syntaxe en entrée invalide pour le type integer : « Ada »'),
+       erp._shown_message(NULL, 'P0001', 'customer 4711 of 2024-01-02 "A ""b"""'),
        erp._shown_message(NULL, '23505', 'duplicate key value violates unique constraint "contact_number_1"'), erp._shown_message('MP005', 'MP005', 'contact: "x1"') \gx
 
 -- A dropped use case takes its events out of the inbox; they are told of without it.

@@ -99,7 +99,8 @@ FROM erp.history AS h
 UNION ALL
 SELECT f.event, 5, 'failed', f.failed_at, f.failed_at,
        jsonb_strip_nulls(jsonb_build_object('attempt', f.attempt, 'sqlstate', f.sqlstate, 'code', f.code,
-                                            'message', f.message, 'detail', f.detail, 'hint', f.hint))
+                                            'message', erp._shown_message(f.code, f.sqlstate, f.message),
+                                            'detail', CASE WHEN f.code IS NOT NULL THEN f.detail END, 'hint', CASE WHEN f.code IS NOT NULL THEN f.hint END))
 FROM erp.failure AS f
 UNION ALL
 SELECT o.event, 6, o.state, o.ended_at, o.ended_at, jsonb_build_object('attempts', o.attempts)

@@ -34,6 +34,11 @@ SELECT count(*) FROM erp_trace(NULL);
 -- Replayed: what came of it before is in its history.
 SELECT erp_replay(NULL, ARRAY[:event]);
 SELECT step, ended_at IS NULL AS goes_on FROM erp_trace('event-' || :event);
+-- Errors are told without the values that they may hold.
+CREATE UNIQUE INDEX ON contact (((attributes ->> 'name')::integer));
+SELECT count(*) FROM unnest(ARRAY['1', '1', 'Ada']) WITH ORDINALITY AS n(name, id),
+    erp_ingest('erp/c', jsonb_build_object('event_name', 'Changed', 'correlation_id', 'op 3', 'payload', jsonb_build_object('id', 100 + id, 'name', name)), 'dead_letter');
+SELECT details FROM erp_trace('op 3') WHERE step = 'failed';
 -- Of a use case that is gone
 SELECT erp_drop_use_case('erp/held', cascade => true);
 SELECT step, use_case FROM erp_trace('op 1') WHERE event_id = 8;

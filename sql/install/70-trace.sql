@@ -82,8 +82,8 @@ UNION ALL
 SELECT i.event, 7, CASE WHEN NOT u.enabled THEN 'held' WHEN i.due_at = 'infinity' THEN 'blocked' ELSE 'waiting' END,
        coalesce((SELECT max(f.failed_at) FROM erp.failure AS f WHERE f.event = i.event), e.received_at), NULL,
        jsonb_strip_nulls(jsonb_build_object('attempts', i.attempts, 'due_at', nullif(i.due_at, 'infinity')))
-FROM erp.inbox AS i
-JOIN erp.event AS e ON e.id = i.event
+FROM erp.event AS e
+JOIN erp.inbox AS i ON i.event = e.id AND i.lane = erp._lane(erp._group_hash(e.integration, e.group_key))
 LEFT JOIN erp.use_case AS u ON u.id = i.use_case
 UNION ALL
 SELECT t.event, 3, 'run', r.started_at, r.finished_at,

@@ -172,17 +172,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION erp._html_errors() IS 'Private: errors by their number';
 
-CREATE FUNCTION erp._html_dead_letters(number numeric) RETURNS text
+CREATE FUNCTION erp._html_dead_letters() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT erp._html_table(erp._dead_letter_heading(number), '{use case," events",code,message," example event"," last","mend the cause, then"}',
+    SELECT erp._html_table(erp._dead_letter_heading(max(d.all_events)), '{use case," events",code,message," example event"," last","mend the cause, then"}',
         array_agg(ARRAY[erp._html(d.use_case), erp._number(d.events), format('<code>%s</code>', erp._html(d.code)),
                         format('<span>%s</span>', erp._html(erp._line(d.message, 300))), d.example_event::text,
                         erp._ago(d.last_at), format('<code>%s</code>', erp._html(d.retry))] ORDER BY d.events DESC, d.last_at DESC),
         'None.')
     FROM (SELECT * FROM erp._dead_letter_groups ORDER BY events DESC, last_at DESC LIMIT 20) AS d
 $$;
-COMMENT ON FUNCTION erp._html_dead_letters(numeric) IS 'Private: dead letters by their errors';
+COMMENT ON FUNCTION erp._html_dead_letters() IS 'Private: dead letters by their errors';
 
 CREATE FUNCTION erp._report_html() RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
@@ -201,7 +201,7 @@ BEGIN
         || format(E'<header><h1>%s %s</h1><p>%s</p></header>\n', erp._html(title), erp._html_state(worst),
                   to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI TZ'))
         || erp._html_alerts(statuses) || erp._html_queue(queue) || coalesce(erp._html_activity(activity), '') || erp._html_use_cases(statuses, activity)
-        || erp._html_errors() || erp._html_dead_letters((SELECT sum(s.dead_letters) FROM unnest(statuses) AS s))
+        || erp._html_errors() || erp._html_dead_letters()
         || E'</main></body></html>\n';
 END
 $$;

@@ -60,7 +60,7 @@ COMMENT ON FUNCTION erp._text_table(text, text[], text[], text) IS 'Private: a h
 -- Of a million dead letters the latest tell what is wrong.
 CREATE VIEW erp._dead_letter_groups AS
 SELECT coalesce(d.use_case, '(dropped)') AS use_case, coalesce(d.code, d.sqlstate) AS code, d.message, count(*) AS events,
-       max(d.event) AS example_event, max(d.dead_at) AS last_at,
+       max(d.event) AS example_event, max(d.dead_at) AS last_at, (SELECT count(*) FROM erp.outcome AS o WHERE o.state = 'dead') AS all_events,
        CASE WHEN d.use_case IS NULL THEN format('SELECT erp_skip(array_agg(event)) FROM erp.dead_letters WHERE use_case IS NULL AND sqlstate = %L;', d.sqlstate)
             ELSE format('SELECT erp_retry(%L, sqlstate => %L);', d.use_case, d.sqlstate) END AS retry
 FROM (SELECT * FROM erp.dead_letters ORDER BY event DESC LIMIT 1000) AS d
@@ -120,7 +120,7 @@ AS $$
 DECLARE
     statuses erp.use_case_status[] := erp._statuses();
     queue erp.queue_status := erp._queue();
-    dead_letters numeric := (SELECT sum(s.dead_letters) FROM unnest(statuses) AS s);
+    dead_letters numeric;
     page text;
     cells text[];
 BEGIN
@@ -147,8 +147,8 @@ BEGIN
                                     ARRAY[' failures', 'last', 'use case', 'code', ' example event', 'message'], cells, 'None.');
 
     SELECT array_agg(ARRAY[erp._number(d.events), erp._ago(d.last_at), d.use_case, d.code, d.example_event::text, erp._line(d.message, 80), d.retry]
-                     ORDER BY d.events DESC, d.last_at DESC)
-    INTO cells FROM (SELECT * FROM erp._dead_letter_groups ORDER BY events DESC, last_at DESC LIMIT 10) AS d;
+                     ORDER BY d.events DESC, d.last_at DESC), max(d.all_events)
+    INTO cells, dead_letters FROM (SELECT * FROM erp._dead_letter_groups ORDER BY events DESC, last_at DESC LIMIT 10) AS d;
     RETURN page || erp._text_table(erp._dead_letter_heading(dead_letters),
                                    ARRAY[' events', 'last', 'use case', 'code', ' example event', 'message', 'mend the cause, then'], cells, 'None.');
 END

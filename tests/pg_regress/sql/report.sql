@@ -35,6 +35,11 @@ SELECT split_part(page(), E'\n\n', 2);
 SELECT state, message FROM failure($$ SELECT erp_report('pdf') $$);
 SELECT state, message FROM failure($$ SELECT erp_report(NULL) $$);
 
+-- Dead letters of a use case that was dropped are counted as they are listed.
+SELECT count(*) FROM erp_ingest('billing/invoice', '{"event_name": "Unknown", "payload": {}}', 'dead_letter');
+SELECT erp_drop_use_case('billing/invoice');
+SELECT substring(erp_report() FROM 'Dead letters[^\n]*') AS text, substring(erp_report('html') FROM '<h2>(Dead letters[^<]*)') AS html;
+
 SELECT erp_drop_integration('crm', cascade => true), erp_drop_integration('billing', cascade => true);
 TRUNCATE erp.event, erp.outcome, erp.failure, erp.run, erp.inbox;
 CALL forget('report');

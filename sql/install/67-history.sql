@@ -96,6 +96,7 @@ DECLARE
     change erp.history;
     is_newer boolean;
     is_overtaken boolean;
+    came_again boolean;
 BEGIN
     SELECT h.* INTO last FROM erp.history AS h
     WHERE h.entity_slug = slug AND h.entity_id = _entity_at.entity_id AND h.changed_at <= at ORDER BY h.id DESC LIMIT 1;
@@ -109,7 +110,13 @@ BEGIN
     is_newer := last.id IS NULL OR updated_at > last.changed_at;
     is_overtaken := is_newer OR NOT erp._is_so(now_attributes, now_state, last.after, last.state_after, last.before, erp._is_whole(last));
 
-    IF created_at > at AND (last.id IS NULL OR last.state_after IS NULL) THEN
+    -- What is there now may be another one than what the next change is about, which was gone in between.
+    came_again := next.state_before IS NOT NULL
+                  AND (next.changed_at < created_at
+                       OR EXISTS (SELECT FROM erp.history AS h WHERE h.entity_slug = slug AND h.entity_id = _entity_at.entity_id
+                                                                     AND h.id >= next.id AND h.state_after IS NULL));
+
+    IF created_at > at AND (last.id IS NULL OR last.state_after IS NULL) AND NOT came_again THEN
         state := 'absent';
         RETURN NEXT;
         RETURN;
@@ -166,7 +173,7 @@ BEGIN
     IF last.id IS NULL AND next.state_before IS NOT NULL THEN
         gap := 'the history of the entity begins later';
     ELSIF gap IS NULL AND (next.id IS NOT NULL AND NOT erp._is_so(attributes, state, next.before, next.state_before, next.after, next.is_full)
-                           OR next.id IS NULL AND is_bound AND is_overtaken) THEN
+                           OR next.id IS NULL AND is_bound AND (is_overtaken OR NOT erp._is_so(now_attributes, now_state, attributes, state, NULL, true))) THEN
         gap := 'something else than events with history has changed the entity since';
     END IF;
     state := coalesce(state, CASE WHEN attributes IS NULL AND gap IS NOT NULL AND last.id IS NULL THEN 'unknown' ELSE 'absent' END);

@@ -50,5 +50,25 @@ SELECT m.n, m.after, e.attributes, e.state, e.gap FROM moment AS m, gone AS g, e
 DELETE FROM erp.history;
 SELECT e.* FROM gone AS g, erp_entity_at('contact', g.entity_id, now()) AS e;
 
+-- All that the history tells has to be there now.
+CALL ingest('full', '{"no": 2, "a": 1, "b": 1}');
+UPDATE contact SET attributes = attributes || '{"a": 2}';
+CALL ingest('changes', '{"no": 2, "b": 2}');
+SELECT * FROM was ORDER BY n DESC LIMIT 2;
+
+-- An id that comes again was there before, though it was created since.
+CREATE TABLE meter (no text PRIMARY KEY, reading int, created_at timestamptz DEFAULT clock_timestamp(), updated_at timestamptz DEFAULT clock_timestamp());
+SELECT erp_register_entity('meter', 'meter', ARRAY['no'], created_at_column => 'created_at', updated_at_column => 'updated_at');
+SELECT erp_set_use_case('erp/meters', '{"version": "2.0", "mapping": {"events": {
+    "Read": {"entities": [{"entity_schema": "meter", "unique_ids": ["no"], "fields": [{"attribute": "no", "field": "no"}, {"attribute": "reading", "field": "reading"}]}]},
+    "Removed": {"entities": [{"entity_schema": "meter", "unique_ids": ["no"], "mode": "purge", "fields": [{"attribute": "no", "field": "no"}]}]}}}}', settings => '{"history": "full"}');
+INSERT INTO meter VALUES ('m', 1);
+SELECT clock_timestamp() AS there \gset
+SELECT action FROM erp_ingest('erp/meters', '{"event_name": "Read", "payload": {"no": "m", "reading": 2}}');
+SELECT action FROM erp_ingest('erp/meters', '{"event_name": "Removed", "payload": {"no": "m"}}');
+SELECT clock_timestamp() AS gone \gset
+SELECT action FROM erp_ingest('erp/meters', '{"event_name": "Read", "payload": {"no": "m", "reading": 3}}');
+SELECT e.attributes, e.state, e.gap FROM unnest(ARRAY[:'there', :'gone', 'infinity']::timestamptz[]) WITH ORDINALITY AS t(at, n), erp_entity_at('meter', 'm', t.at) AS e ORDER BY n;
+
 CALL forget_integrations();
 CALL forget('gaps');

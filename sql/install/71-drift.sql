@@ -94,6 +94,8 @@ BEGIN
         FROM generate_series(greatest(from_block, to_block - most), to_block - 1) AS block
         JOIN erp.event AS e ON e.id = block * every + (hashint8extended(block, 0) & 9223372036854775807) % every
         WHERE e.use_case = target.id AND e.duplicate_of IS NULL AND pg_column_size(e.payload) <= 1000000
+              -- An index has room for no more, with the names of a field.
+              AND octet_length(e.event_name) <= 200
     ), field AS (
         SELECT s.event_name, f.names, count(*) AS events, min(s.received_at) AS first_at, max(s.received_at) AS last_at
         FROM sample AS s CROSS JOIN LATERAL erp._fields(s.payload) AS f(names)

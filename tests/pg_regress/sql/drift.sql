@@ -55,6 +55,12 @@ SELECT erp_set_use_case('erp/c', customer_mapping(), settings => '{"drift_sample
 SELECT erp_enqueue_batch('erp/c', 'Keys', array_agg(p)) FROM (SELECT jsonb_object_agg(format('k%s.%s', n, m), 1) AS p FROM generate_series(1, 4) AS n, generate_series(1, 500) AS m GROUP BY n) AS s;
 SELECT erp_sample_fields('erp/c') > 0 AS looked;
 SELECT count(*), count(*) FILTER (WHERE names = '{}') AS payload FROM erp.field_seen WHERE event_name = 'Keys';
+-- Nor does an event of any name keep the others from being looked at.
+SELECT erp_enqueue_batch('erp/c', ARRAY[jsonb_build_object('event_name', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n), 'payload', '{"a": 1}'::jsonb),
+                                        jsonb_build_object('event_name', repeat('x', 200), 'payload', (SELECT jsonb_build_object(a, jsonb_build_object(a, jsonb_build_object(a, jsonb_build_object(a, jsonb_build_object(a,
+                                            jsonb_build_object(a, jsonb_build_object(a, jsonb_build_object(a, 1)))))))) FROM (SELECT string_agg(left(md5(n::text), 20), '') AS a FROM generate_series(1, 10) AS n) AS k))]);
+SELECT erp_sample_fields('erp/c');
+SELECT left(event_name, 10) AS name, count(*), max(cardinality(names)) FROM erp.field_seen WHERE octet_length(event_name) >= 200 GROUP BY event_name;
 -- Deep and wide ones are looked at in part.
 SELECT count(*), max(cardinality(names)) FROM erp._fields('{"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": 1}}}}}}}}}}') AS names;
 SELECT count(*) FROM erp._fields((SELECT jsonb_build_object('a', jsonb_agg(jsonb_build_object('k' || n, 1))) FROM generate_series(1, 1000) AS n));

@@ -79,7 +79,7 @@ UNION ALL
 SELECT a.event, 7, 'waiting', a.waited_from, a.started_at, '{}'
 FROM erp._attempts AS a WHERE a.started_at > a.waited_from
 UNION ALL
-SELECT i.event, 7, CASE WHEN NOT u.enabled THEN 'held' WHEN i.due_at = 'infinity' THEN 'blocked' ELSE 'waiting' END,
+SELECT i.event, 7, CASE WHEN i.due_at = 'infinity' THEN 'blocked' WHEN NOT u.enabled THEN 'held' ELSE 'waiting' END,
        coalesce((SELECT max(f.failed_at) FROM erp.failure AS f WHERE f.event = i.event), e.received_at), NULL,
        jsonb_strip_nulls(jsonb_build_object('attempts', i.attempts, 'due_at', nullif(i.due_at, 'infinity')))
 FROM erp.event AS e

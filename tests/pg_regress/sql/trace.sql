@@ -42,6 +42,9 @@ SELECT details FROM erp_trace('op 3') WHERE step = 'failed';
 -- Of a use case that is gone
 SELECT erp_drop_use_case('erp/held', cascade => true);
 SELECT step, use_case FROM erp_trace('op 1') WHERE event_id = 8;
+-- What blocks its group waits for an operator, whether its use case is disabled or not.
+SELECT erp_disable('erp/blocking');
+SELECT t.event_id, t.step, s.state FROM erp_trace('op 1') AS t JOIN erp.event_status AS s ON s.event = t.event_id WHERE t.ended_at IS NULL ORDER BY 1;
 
 SELECT call, state, message FROM unnest(ARRAY['NULL, ''a''', ''''', ''a''', '''a'', ''''', '''a'', NULL', 'repeat(''a'', 1001), ''a''', '''a'', ''b'', NULL', '''a'', ''b'', now(), now() - interval ''1 s''', '''a'', ''b'', attributes => ''[]''', '''a'', ''b'', attributes => NULL']) WITH ORDINALITY AS s(call, n),
     failure(format('SELECT erp_trace_add(%s)', call)) ORDER BY n;

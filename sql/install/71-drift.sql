@@ -82,6 +82,11 @@ BEGIN
     IF every = 0 THEN
         RETURN 0;
     END IF;
+    -- It may have been dropped meanwhile.
+    PERFORM FROM erp.use_case AS u WHERE u.id = target.id FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
     INSERT INTO erp.field_sample (use_case, mark) VALUES (target.id, 0) ON CONFLICT DO NOTHING;
     SELECT p.mark / every INTO from_block FROM erp.field_sample AS p WHERE p.use_case = target.id FOR UPDATE SKIP LOCKED;
     to_block := coalesce((SELECT max(e.id) + 1 FROM erp.event AS e), 0) / every;

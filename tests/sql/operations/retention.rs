@@ -48,6 +48,19 @@ fn an_event_that_is_being_put_back_stays_and_nobody_waits() {
 }
 
 #[test]
+fn a_use_case_that_is_dropped_meanwhile_keeps_nothing_from_being_removed() {
+    let (database, mut keeper, event) = with_old_event("drop_meanwhile");
+    let mut operator = database.connect();
+    operator.batch_execute("BEGIN; SELECT erp_drop_use_case('sap/customers')").unwrap();
+    let pid = backend(&mut keeper);
+    let maintaining = thread::spawn(move || keeper.batch_execute("CALL erp_maintain()"));
+    wait_until_blocked(&mut operator, pid);
+    operator.batch_execute("COMMIT").unwrap();
+    maintaining.join().unwrap().unwrap();
+    assert!(!exists(&mut operator, event));
+}
+
+#[test]
 fn an_event_that_is_being_removed_is_not_put_back() {
     let (database, mut keeper, event) = with_old_event("removed_first");
     keeper.batch_execute("BEGIN").unwrap();

@@ -67,12 +67,31 @@ COMMENT ON FUNCTION @extschema@.erp_history(text, text, jsonb) IS
 
 -- The state at a time
 
+-- As to_jsonb writes a timestamptz. Of a string that is none, but looks like one, no error: its day is counted from the first.
+CREATE FUNCTION erp._instant(text text) RETURNS timestamp
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT make_timestamp(m[1]::integer, m[2]::integer, 1, 0, 0, 0)
+                   + make_interval(days => m[3]::integer - 1, hours => m[4]::integer, mins => m[5]::integer, secs => m[6]::double precision)
+                   - (m[7] || '1')::integer * make_interval(hours => m[8]::integer, mins => m[9]::integer, secs => coalesce(m[10], '0')::integer)
+            FROM regexp_match(text, '^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(\d\d)T(\d\d):(\d\d):(\d\d(?:\.\d+)?)([+-])(\d\d):(\d\d)(?::(\d\d))?$') AS m);
+COMMENT ON FUNCTION erp._instant(text) IS 'Private: a time with its zone, as that of UTC; null: it is none';
+
+-- A column of a registered table is read as the session's TimeZone writes it.
+CREATE FUNCTION erp._is_same(one jsonb, other jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN one IS NOT DISTINCT FROM other
+           OR jsonb_typeof(one) = 'string' AND jsonb_typeof(other) = 'string' AND coalesce(erp._instant(one #>> '{}') = erp._instant(other #>> '{}'), false);
+COMMENT ON FUNCTION erp._is_same(jsonb, jsonb) IS 'Private: whether values are the same, or the same time in two zones';
+
 -- Whether what is known of an entity at one side of a change is so: all attributes, or those that the change is about.
 CREATE FUNCTION erp._is_so(attributes jsonb, state text, known jsonb, known_state text, other jsonb, is_whole boolean) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN state IS NOT DISTINCT FROM known_state
-           AND CASE WHEN is_whole OR attributes IS NULL OR known IS NULL THEN attributes IS NOT DISTINCT FROM known
-                    ELSE NOT EXISTS (SELECT FROM jsonb_each(known) AS k WHERE attributes -> k.key IS DISTINCT FROM k.value)
+           AND CASE WHEN attributes IS NULL OR known IS NULL THEN attributes IS NOT DISTINCT FROM known
+                    WHEN is_whole THEN attributes = known
+                         OR NOT EXISTS (SELECT FROM jsonb_each(attributes) AS a FULL JOIN jsonb_each(known) AS k USING (key)
+                                        WHERE erp._is_same(a.value, k.value) IS NOT TRUE)
+                    ELSE NOT EXISTS (SELECT FROM jsonb_each(known) AS k WHERE erp._is_same(attributes -> k.key, k.value) IS NOT TRUE)
                          AND NOT EXISTS (SELECT FROM jsonb_object_keys(other) AS o(key) WHERE NOT known ? o.key AND attributes ? o.key) END;
 COMMENT ON FUNCTION erp._is_so(jsonb, text, jsonb, text, jsonb, boolean) IS 'Private: whether an entity is as one side of a change says';
 

@@ -70,5 +70,22 @@ SELECT clock_timestamp() AS gone \gset
 SELECT action FROM erp_ingest('erp/meters', '{"event_name": "Read", "payload": {"no": "m", "reading": 3}}');
 SELECT e.attributes, e.state, e.gap FROM unnest(ARRAY[:'there', :'gone', 'infinity']::timestamptz[]) WITH ORDINALITY AS t(at, n), erp_entity_at('meter', 'm', t.at) AS e ORDER BY n;
 
+-- A time is the same in every zone.
+CREATE TABLE plan (no text PRIMARY KEY, at timestamptz, note text);
+SELECT erp_register_entity('plan', 'plan', ARRAY['no']);
+SELECT erp_set_use_case('erp/plans', '{"entities": [{"entity_schema": "plan", "unique_ids": ["no"], "fields": [{"attribute": "no", "field": "no"}, {"attribute": "at", "field": "at"}, {"attribute": "note", "field": "note"}]}]}', settings => '{"history": "full"}');
+SET TimeZone = 'Asia/Kathmandu';
+SELECT action FROM erp_ingest('erp/plans', '{"event_name": "x", "payload": {"no": "p", "at": "2024-02-29T22:30:00.25Z"}}');
+SET TimeZone = 'America/New_York';
+SELECT clock_timestamp() AS planned \gset
+SELECT attributes, gap FROM erp_entity_at('plan', 'p', :'planned');
+SELECT action FROM erp_ingest('erp/plans', '{"event_name": "x", "payload": {"no": "p", "note": "2024-02-31T00:00:00+00:00"}}');
+RESET TimeZone;
+SELECT e.attributes, e.gap FROM unnest(ARRAY[:'planned', 'infinity']::timestamptz[]) WITH ORDINALITY AS t(at, n), erp_entity_at('plan', 'p', t.at) AS e ORDER BY n;
+UPDATE plan SET at = at + interval '1 us';
+SELECT attributes, gap FROM erp_entity_at('plan', 'p', 'infinity');
+SELECT one, other, erp._is_same(to_jsonb(one), to_jsonb(other)) FROM (VALUES ('2024-03-01T00:00:00+00:00', '2024-02-29T19:00:00-05:00'), ('2024-03-01T00:00:00+00:00', '2024-02-29T19:00:01-05:00'), ('1900-01-01T00:00:00+00:00', '1900-01-01T05:41:16+05:41:16'),
+    ('2024-01-01T00:00:00', '2024-01-01T00:00:00+00:00'), ('0000-01-01T00:00:00+00:00', '0000-01-01T01:00:00+01:00'), ('a', 'b'), ('a', NULL), (NULL, NULL)) AS v(one, other);
+
 CALL forget_integrations();
 CALL forget('gaps');

@@ -147,7 +147,8 @@ COMMENT ON COLUMN erp.use_case_status.error_rate_24h IS 'those that failed among
 
 -- The inbox as a whole
 
--- A worker has locked the rows of its lanes: their xmax is its transaction.
+-- A worker has locked the rows of its lanes: their xmax is its transaction, or its subtransaction, which holds a lock of
+-- its own.
 CREATE VIEW erp.queue_status AS
 SELECT q.*, w.workers, w.lanes_busy, t.done AS done_1m, t.failed AS failed_1m,
        make_interval(secs => (q.waiting + q.retrying) * 60.0 / nullif(t.done, 0)) AS time_left
@@ -155,8 +156,9 @@ FROM (SELECT coalesce(sum(u.waiting), 0)::bigint AS waiting, coalesce(sum(u.retr
              coalesce(sum(u.blocked_groups), 0)::bigint AS blocked_groups, coalesce(sum(u.held), 0)::bigint AS held, min(u.oldest_received_at) FILTER (WHERE u.enabled) AS oldest_received_at,
              max(u.lag) FILTER (WHERE u.enabled) AS lag
       FROM erp._use_case_inbox AS u) AS q
-CROSS JOIN (SELECT count(DISTINCT a.pid) AS workers, count(*) AS lanes_busy
-            FROM erp.lane AS l JOIN pg_catalog.pg_stat_activity AS a ON a.backend_xid = l.xmax) AS w
+CROSS JOIN (SELECT count(DISTINCT k.pid) AS workers, count(*) AS lanes_busy
+            FROM erp.lane AS l
+            JOIN pg_catalog.pg_locks AS k ON k.transactionid = l.xmax AND k.locktype = 'transactionid' AND k.mode = 'ExclusiveLock' AND k.granted) AS w
 CROSS JOIN (SELECT coalesce(sum(r.done), 0)::bigint AS done, coalesce(sum(r.failed), 0)::bigint AS failed
             FROM erp.run AS r WHERE r.finished_at > statement_timestamp() - interval '1 min') AS t;
 COMMENT ON VIEW erp.queue_status IS 'The inbox as a whole, in one row: what waits, how long, and whether somebody is at work';
@@ -166,7 +168,7 @@ COMMENT ON COLUMN erp.queue_status.blocked_groups IS 'groups in which an event f
 COMMENT ON COLUMN erp.queue_status.held IS 'events of use cases that are disabled';
 COMMENT ON COLUMN erp.queue_status.oldest_received_at IS 'when the first of them came in, those held apart';
 COMMENT ON COLUMN erp.queue_status.lag IS 'how long ago that is';
-COMMENT ON COLUMN erp.queue_status.workers IS 'sessions that apply events right now, as far as the role may see sessions';
+COMMENT ON COLUMN erp.queue_status.workers IS 'sessions that apply events right now';
 COMMENT ON COLUMN erp.queue_status.lanes_busy IS 'lanes that they are in, of 256';
 COMMENT ON COLUMN erp.queue_status.done_1m IS 'events applied in the last minute, by whatever way they came';
 COMMENT ON COLUMN erp.queue_status.failed_1m IS 'attempts that failed in the last minute';

@@ -141,6 +141,14 @@ fn workers_are_seen_in_their_lanes() {
     assert_eq!(at_work(&mut watcher), (1, 1));
     transaction.commit().unwrap();
     assert_eq!(at_work(&mut watcher), (0, 0));
+
+    // What happens since a savepoint has a number of its own.
+    worker.execute("SELECT erp_retry()", &[]).unwrap();
+    worker.batch_execute("BEGIN; SAVEPOINT s").unwrap();
+    worker.execute("SELECT erp_process()", &[]).unwrap();
+    assert_eq!(at_work(&mut watcher), (1, 1));
+    worker.batch_execute("COMMIT").unwrap();
+    assert_eq!(at_work(&mut watcher), (0, 0));
 }
 
 fn at_work(watcher: &mut Client) -> (i64, i64) {

@@ -36,6 +36,7 @@ DECLARE
     last bigint;
     now CONSTANT timestamptz := clock_timestamp();
     waiting bigint[];
+    last_waiting bigint;
     disabled integer[];
     is_partial boolean;
     first_left bigint;
@@ -45,7 +46,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    SELECT coalesce(array_agg(f.group_hash), '{}'), min(f.due_at) INTO waiting, next_due_at
+    SELECT coalesce(array_agg(f.group_hash), '{}'), max(f.event), min(f.due_at) INTO waiting, last_waiting, next_due_at
     FROM erp.inbox AS f WHERE f.lane = lane AND f.attempts > 0 AND f.due_at > now;
     disabled := ARRAY(SELECT u.id FROM erp.use_case AS u WHERE NOT u.enabled);
     is_partial := only_integration IS NOT NULL OR only_use_case IS NOT NULL OR waiting <> '{}' OR disabled <> '{}';
@@ -54,7 +55,12 @@ BEGIN
     FROM (
         SELECT i.event, i.ctid, i.attempts FROM erp.inbox AS i
         WHERE i.lane = lane AND i.event > from_mark
-              AND (NOT is_partial OR i.group_hash <> ALL (waiting) AND i.use_case <> ALL (disabled)
+              -- In a group, those behind one that is tried again later wait for it.
+              AND (NOT is_partial OR i.use_case <> ALL (disabled)
+                   AND (i.group_hash <> ALL (waiting)
+                        OR i.event < last_waiting
+                           AND NOT EXISTS (SELECT FROM erp.inbox AS f WHERE f.lane = lane AND f.group_hash = i.group_hash
+                                                                            AND f.attempts > 0 AND f.due_at > now AND f.event <= i.event))
                    AND (only_use_case IS NULL OR i.use_case = only_use_case)
                    AND (only_integration IS NULL OR i.use_case IN (SELECT u.id FROM erp.use_case AS u WHERE u.integration = only_integration)))
         ORDER BY i.event LIMIT most) AS t;

@@ -77,7 +77,11 @@ INSERT INTO refused VALUES ('Bad');
 SELECT erp_enqueue_batch('crm/customers', 'Changed', '{"{\"id\": 9, \"name\": \"Bad\"}","{\"id\": 10}"}');
 SELECT * FROM erp_process();
 SELECT * FROM waiting;
-SELECT erp_skip(ARRAY(SELECT id FROM erp.event WHERE payload ->> 'id' IN ('9', '1')));
+-- What came in before it does not wait for it.
+SELECT erp_retry(events => ARRAY(SELECT id FROM erp.event WHERE payload ->> 'id' = ''));
+SELECT * FROM erp_process();
+SELECT * FROM waiting;
+SELECT erp_skip(ARRAY(SELECT id FROM erp.event WHERE payload ->> 'id' IN ('', '9', '1')));
 SELECT * FROM erp_process();
 SELECT * FROM ended WHERE id IN ('9', '10');
 

@@ -121,7 +121,7 @@ END
 $$;
 COMMENT ON FUNCTION erp._resume_import(bigint, text, text) IS 'Private: notes that an import goes on; how many events are done';
 
-CREATE FUNCTION erp._import_batch(import bigint, mapping jsonb, event_name text, payloads jsonb[], on_error text) RETURNS void
+CREATE FUNCTION erp._import_batch(import bigint, mapping jsonb, event_name text, payloads jsonb[], on_error text) RETURNS bigint
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
     WITH failed AS (
@@ -133,9 +133,25 @@ BEGIN ATOMIC
     )
     UPDATE erp.import AS i
     SET done = i.done + cardinality(payloads), failed = i.failed + (SELECT count(*) FROM kept), updated_at = clock_timestamp()
-    WHERE i.id = _import_batch.import;
+    -- Whether a session still imports cannot always be told from another one, which may have gone on meanwhile.
+    WHERE i.id = _import_batch.import AND i.pid = pg_backend_pid()
+    RETURNING i.done;
 END;
-COMMENT ON FUNCTION erp._import_batch(bigint, jsonb, text, jsonb[], text) IS 'Private: applies a batch of an import and notes it';
+COMMENT ON FUNCTION erp._import_batch(bigint, jsonb, text, jsonb[], text) IS
+'Private: applies a batch of an import and notes it; how many events are done, null if the import is not this session''s any more';
+
+CREATE FUNCTION erp._check_import(import bigint, done bigint) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF done IS NULL THEN
+        RAISE EXCEPTION 'import % was resumed by another session, or deleted', import
+            USING ERRCODE = 'object_in_use', HINT = 'SELECT * FROM erp.import_progress;';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION erp._check_import(bigint, bigint) IS
+'Private: that a batch was noted, so that no two sessions apply the same events';
 
 CREATE FUNCTION erp._finish_import(import bigint) RETURNS text
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -170,7 +186,7 @@ BEGIN
     FOR payload IN EXECUTE pg_catalog.concat('SELECT * FROM (', source_query, E'\n) AS source OFFSET ', skip) LOOP
         payloads := pg_catalog.array_append(payloads, payload);
         IF pg_catalog.cardinality(payloads) OPERATOR(pg_catalog.>=) batch_size THEN
-            PERFORM erp._import_batch(import, mapping, event_name, payloads, on_error);
+            PERFORM erp._check_import(import, erp._import_batch(import, mapping, event_name, payloads, on_error));
             COMMIT;
             payloads := '{}';
             SELECT pg_catalog.format('%s events, %s set aside, %s a second', p.done, p.failed, p.events_per_second) INTO progress
@@ -178,7 +194,7 @@ BEGIN
             RAISE NOTICE 'import %: %', import, progress;
         END IF;
     END LOOP;
-    PERFORM erp._import_batch(import, mapping, event_name, payloads, on_error);
+    PERFORM erp._check_import(import, erp._import_batch(import, mapping, event_name, payloads, on_error));
     progress := erp._finish_import(import);
     COMMIT;
     RAISE NOTICE 'import % is finished: %', import, progress;

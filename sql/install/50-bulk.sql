@@ -77,6 +77,23 @@ WHERE i.started_by = current_user OR pg_has_role('pg_monitor', 'MEMBER');
 COMMENT ON VIEW erp.import_progress IS 'Imports: state (running, finished, interrupted: erp_import can resume it), events done and failed, the rate since it was begun or resumed, and the time that is left by the planner''s estimate of the query';
 GRANT SELECT ON erp.import_progress TO PUBLIC;
 
+CREATE FUNCTION erp._payload(payload jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN payload;
+COMMENT ON FUNCTION erp._payload(jsonb) IS 'Private: a payload as it is';
+
+CREATE FUNCTION erp._payload(payload anyelement) RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+AS $$
+BEGIN
+    RETURN payload::pg_catalog.text::pg_catalog.jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN pg_catalog.to_jsonb(payload::pg_catalog.text);
+END
+$$;
+COMMENT ON FUNCTION erp._payload(anyelement) IS
+'Private: a payload of json, or text that holds JSON; what cannot be read stays a string, so that it is its event that fails';
+
 CREATE FUNCTION erp._start_import(event_name text, source_query text, batch_size integer, on_error text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
@@ -176,14 +193,20 @@ BEGIN
         RAISE EXCEPTION 'batch_size must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     ELSIF source_query IS NULL THEN
         RAISE EXCEPTION 'source_query must not be null' USING ERRCODE = 'invalid_parameter_value';
-    ELSIF resume IS NULL THEN
+    END IF;
+    -- What is wrong whatever the query yields is told before an import is noted.
+    PERFORM @extschema@.erp_apply_batch(mapping, event_name, '{}'::pg_catalog.jsonb[], on_error);
+    IF resume IS NULL THEN
         import := erp._start_import(event_name, source_query, batch_size, on_error);
     ELSE
         skip := erp._resume_import(resume, event_name, source_query);
     END IF;
     COMMIT;
     RAISE NOTICE 'import % begins; SELECT * FROM erp.import_progress; shows how far it is', import;
-    FOR payload IN EXECUTE pg_catalog.concat('SELECT * FROM (', source_query, E'\n) AS source OFFSET ', skip) LOOP
+    FOR payload IN EXECUTE pg_catalog.concat(
+        -- A name that no other column has.
+        'SELECT erp._payload(source."payload of erp_import") FROM (', source_query, E'\n) AS source("payload of erp_import") OFFSET ', skip)
+    LOOP
         payloads := pg_catalog.array_append(payloads, payload);
         IF pg_catalog.cardinality(payloads) OPERATOR(pg_catalog.>=) batch_size THEN
             PERFORM erp._check_import(import, erp._import_batch(import, mapping, event_name, payloads, on_error));
@@ -238,7 +261,7 @@ BEGIN
     IF NOT is_use_case THEN
         mapping := TG_ARGV[0]::pg_catalog.jsonb;
     END IF;
-    FOR payload IN EXECUTE pg_catalog.format('SELECT %I FROM %I', TG_ARGV[2], inserted) LOOP
+    FOR payload IN EXECUTE pg_catalog.format('SELECT erp._payload(%I) FROM %I', TG_ARGV[2], inserted) LOOP
         IF is_use_case AND payload IS NOT NULL THEN
             payload := pg_catalog.jsonb_build_object('event_name', TG_ARGV[1], 'payload', payload);
         END IF;

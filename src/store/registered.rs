@@ -82,7 +82,13 @@ impl<'a> Registered<'_, 'a> {
         for (shape, rows) in by_shape(changed) {
             let arguments = [self.ids(&rows), self.columns(&rows), self.now];
             let count = Count::of(rows.len());
-            self.ty.update_columns(&shape, count)?.execute(&arguments, Access::Write)?;
+            let updated =
+                self.ty.update_columns(&shape, count)?.execute(&arguments, Access::Write)?;
+            if updated.len() < rows.len() {
+                let updated: HashSet<&str> = self.ty.layout.ids_in(&updated, self.arena)?;
+                let kept = rows.iter().filter(|row| !updated.contains(row.id));
+                written.untouched.extend(kept.map(|row| row.index));
+            }
         }
         Ok(())
     }

@@ -142,13 +142,31 @@ BEGIN
                       WHERE i.indrelid = table_name AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
                         AND i.indnkeyatts = 1 AND i.indkey[0] = col.number) THEN
         RAISE EXCEPTION 'id_column: column "%" of % has no unique index', id, table_name
-            USING ERRCODE = 'undefined_object', HINT = format('CREATE UNIQUE INDEX ON %s (%I);', table_name, id);
+            USING ERRCODE = 'undefined_object', HINT = erp._unique_hint(table_name, ARRAY[id]);
     END IF;
     RETURN id;
 END
 $$;
 COMMENT ON FUNCTION erp._id_column(regclass, name) IS
 'Private: the column of the entities'' ids, the wanted one or the primary key';
+
+CREATE FUNCTION erp._unique_hint(table_name regclass, columns text[]) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    numbers int2[] := ARRAY(SELECT a.attnum FROM pg_attribute AS a WHERE a.attrelid = table_name AND a.attname = ANY (columns));
+BEGIN
+    IF EXISTS (SELECT FROM pg_partitioned_table AS p WHERE p.partrelid = table_name AND NOT p.partattrs::int2[] <@ numbers) THEN
+        RETURN format('It can have none: it is partitioned by %s, which each of its unique indexes must contain.',
+                      pg_get_partkeydef(table_name));
+    END IF;
+    RETURN format('CREATE UNIQUE INDEX ON %s (%s);', table_name,
+                  (SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(columns) WITH ORDINALITY AS u(c, n)));
+END
+$$;
+COMMENT ON FUNCTION erp._unique_hint(regclass, text[]) IS
+'Private: how a table gets a unique index on columns, or why it cannot';
 
 CREATE FUNCTION erp._id_hint(table_name regclass) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -170,7 +170,8 @@ BEGIN
     IF NOT erp._has_index(table_name, columns, is_unique) THEN
         RAISE EXCEPTION 'unique_ids: % has no % on (%)', table_name, CASE WHEN is_unique THEN 'unique index' ELSE 'index' END, list
             USING ERRCODE = 'undefined_object',
-                  HINT = format('CREATE %s ON %s (%s);', CASE WHEN is_unique THEN 'UNIQUE INDEX' ELSE 'INDEX' END, table_name, list);
+                  HINT = CASE WHEN is_unique THEN erp._unique_hint(table_name, columns)
+                              ELSE format('CREATE INDEX ON %s (%s);', table_name, list) END;
     END IF;
 END
 $$;

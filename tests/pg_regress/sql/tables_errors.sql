@@ -191,10 +191,11 @@ CREATE TABLE metering_n PARTITION OF metering FOR VALUES IN ('n');
 CREATE TABLE metering_s PARTITION OF metering FOR VALUES IN ('s');
 CREATE UNIQUE INDEX ON metering (region, id);
 SELECT state, hint FROM failure($$ SELECT erp_register_entity('metering', 'metering', '{region,no}') $$);
-SELECT state, message FROM failure($$ SELECT erp_register_entity('metering', 'metering', '{region,no}', id_column => 'id') $$);
+SELECT state, message, hint FROM failure($$ SELECT erp_register_entity('metering', 'metering', '{region,no}', id_column => 'id') $$);
 CREATE TABLE logged (no int PRIMARY KEY, value numeric) PARTITION BY RANGE (no);
 CREATE TABLE logged_1 PARTITION OF logged FOR VALUES FROM (0) TO (100);
 CREATE TABLE logged_2 PARTITION OF logged FOR VALUES FROM (100) TO (200);
+SELECT state, message, hint FROM failure($$ SELECT erp_register_entity('logged', 'logged', '{value}') $$);
 SELECT erp_register_entity('logged', 'logged', '{no}');
 SELECT event, action, error ->> 'sqlstate' AS state, error ->> 'message' AS message
 FROM erp_apply_batch(plain('logged', '{no}', '{no,value}'), 'Changed', ARRAY['{"no": 1, "value": 1}', '{"no": 150, "value": 2}', '{"no": 300}', '{"no": "0150", "value": 3}']::jsonb[], 'continue');

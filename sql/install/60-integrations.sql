@@ -154,17 +154,24 @@ END
 $$;
 COMMENT ON FUNCTION erp._integration(text) IS 'Private: the integration of a slug. Errors: MP012';
 
+-- Part of the statements that ask it.
+CREATE FUNCTION erp._named(path text) RETURNS TABLE (use_case erp.use_case, inherited jsonb)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT u, i.settings
+    FROM erp.use_case AS u
+    JOIN erp.integration AS i ON i.id = u.integration
+    WHERE i.slug = split_part(path, '/', 1) AND u.slug = substr(path, strpos(path, '/') + 1) AND strpos(path, '/') > 0;
+END;
+COMMENT ON FUNCTION erp._named(text) IS 'Private: the use case that is named as integration/use-case, if there is one, and the settings of its integration';
+
 CREATE FUNCTION erp._use_case(use_case text) RETURNS erp.use_case
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     known erp.use_case;
 BEGIN
-    SELECT u.* INTO known
-    FROM erp.use_case AS u
-    JOIN erp.integration AS i ON i.id = u.integration
-    WHERE i.slug = split_part(use_case, '/', 1) AND u.slug = substr(use_case, strpos(use_case, '/') + 1)
-          AND strpos(use_case, '/') > 0;
+    SELECT (n.use_case).* INTO known FROM erp._named(use_case) AS n;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no use case "%"', use_case
             USING ERRCODE = 'MP012', DETAIL = 'USE_CASE_UNKNOWN',
@@ -316,7 +323,7 @@ BEGIN
         SET name = coalesce(erp_set_use_case.name, u.name), type = coalesce(erp_set_use_case.type, u.type),
             settings = coalesce(erp_set_use_case.settings, u.settings),
             version = CASE WHEN is_same THEN u.version
-                           ELSE (SELECT max(v.version) FROM erp.use_case_version AS v WHERE v.use_case = u.id) + 1 END
+                           ELSE greatest(u.version, (SELECT max(v.version) FROM erp.use_case_version AS v WHERE v.use_case = u.id)) + 1 END
         WHERE u.id = known.id
         RETURNING * INTO known;
     END IF;

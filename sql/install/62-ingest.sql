@@ -271,11 +271,8 @@ BEGIN
     IF NOT erp._is_event(event) THEN
         PERFORM erp._refuse_events(ARRAY[event]);
     END IF;
-    SELECT u AS use_case, erp._setting(u.settings, i.settings, 'notify') AS notify INTO known
-    FROM erp.use_case AS u
-    JOIN erp.integration AS i ON i.id = u.integration
-    WHERE i.slug = split_part(erp_enqueue.use_case, '/', 1) AND u.type = 'inbound'
-          AND u.slug = substr(erp_enqueue.use_case, strpos(erp_enqueue.use_case, '/') + 1) AND strpos(erp_enqueue.use_case, '/') > 0;
+    SELECT n.use_case, erp._setting((n.use_case).settings, n.inherited, 'notify') AS notify INTO known
+    FROM erp._named(use_case) AS n WHERE (n.use_case).type = 'inbound';
     IF NOT FOUND THEN
         PERFORM erp._open(use_case);
         -- It has come a moment ago.
@@ -479,6 +476,19 @@ $$;
 COMMENT ON FUNCTION erp._settle(erp._work, bigint, jsonb) IS
 'Private: notes what became of the first events of some work: those before the position at are done, that one failed with error; all are done where at is null. What is left of the work';
 
+-- In one statement, of which it becomes a part: what _open and _work tell.
+CREATE FUNCTION erp._applied_by(path text) RETURNS TABLE (use_case erp.use_case, configuration jsonb, history text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT u, v.configuration, erp._setting(u.settings, i.settings, 'history')
+    FROM erp.use_case AS u
+    JOIN erp.integration AS i ON i.id = u.integration
+    LEFT JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
+    WHERE i.slug = split_part(path, '/', 1) AND u.type = 'inbound'
+          AND u.slug = substr(path, strpos(path, '/') + 1) AND strpos(path, '/') > 0;
+END;
+COMMENT ON FUNCTION erp._applied_by(text) IS 'Private: the use case that is named as integration/use-case, if there is one that takes events, and by what it applies them';
+
 CREATE FUNCTION erp._start_ingest(use_case text, event_names text[], payloads jsonb[], deduplication_ids text[], correlation_ids text[],
                                   group_keys text[], occurred_at timestamptz[]) RETURNS erp._work
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
@@ -488,13 +498,7 @@ DECLARE
     received bigint[];
     work erp._work;
 BEGIN
-    -- In one statement: what _open and _work tell.
-    SELECT u AS use_case, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history, u.enabled, u.version INTO known
-    FROM erp.use_case AS u
-    JOIN erp.integration AS i ON i.id = u.integration
-    JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
-    WHERE i.slug = split_part(_start_ingest.use_case, '/', 1) AND u.type = 'inbound'
-          AND u.slug = substr(_start_ingest.use_case, strpos(_start_ingest.use_case, '/') + 1) AND strpos(_start_ingest.use_case, '/') > 0;
+    SELECT a.*, (a.use_case).enabled, (a.use_case).version INTO known FROM erp._applied_by(use_case) AS a;
     IF NOT FOUND THEN
         PERFORM erp._open(use_case);
         -- It has come a moment ago.
@@ -502,6 +506,10 @@ BEGIN
     ELSIF NOT known.enabled THEN
         RAISE EXCEPTION 'the use case "%" is disabled', use_case
             USING ERRCODE = 'MP013', DETAIL = 'USE_CASE_DISABLED', HINT = format('SELECT erp_enable(%L); or erp_enqueue, whose events wait.', use_case);
+    END IF;
+    IF known.configuration IS NULL THEN
+        RAISE EXCEPTION 'somebody has deleted the configuration of the use case "%"', use_case
+            USING ERRCODE = 'MP001', DETAIL = 'CONFIGURATION_INVALID', HINT = format('SELECT erp_set_use_case(%L, configuration);', use_case);
     END IF;
     received := erp._receive(known.use_case, false, event_names, payloads, deduplication_ids, correlation_ids, group_keys, occurred_at);
     work.use_cases := ARRAY[(known.use_case).id];
@@ -530,7 +538,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION erp._start_ingest(text, text[], jsonb[], text[], text[], text[], timestamptz[]) IS
-'Private: notes events that are to be applied now. Errors: MP012, MP013';
+'Private: notes events that are to be applied now. Errors: MP001, MP012, MP013';
 
 -- Events are applied in the caller's search_path, for the triggers of entity tables: names of PostgreSQL's
 -- are written out.
@@ -775,7 +783,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.erp_ingest_batch(text, jsonb[], text) IS
 'Applies events through a use case in the calling transaction, set-wise, in their order; see erp_ingest. A row an entity, with the event''s id. on_error: raise (the first event that fails fails the call) or dead_letter (it goes to the dead letters, as a row with action failed, and the others are applied). Errors: as erp_apply, MP003, MP012, MP013.';
 
--- One event takes a shorter way, without sets: it takes half as long.
+-- One event takes a shorter way, without sets.
 
 CREATE FUNCTION erp._start_one(use_case text, event jsonb, OUT event_id bigint, OUT run bigint, OUT started_at timestamptz,
                                OUT use_case_id integer, OUT version integer, OUT mapping jsonb, OUT kept text)
@@ -787,12 +795,8 @@ BEGIN
     IF NOT erp._is_event(event) THEN
         RETURN;
     END IF;
-    SELECT u AS use_case, u.id, u.version, v.configuration, erp._setting(u.settings, i.settings, 'history') AS history INTO known
-    FROM erp.use_case AS u
-    JOIN erp.integration AS i ON i.id = u.integration
-    JOIN erp.use_case_version AS v ON v.use_case = u.id AND v.version = u.version
-    WHERE i.slug = split_part(_start_one.use_case, '/', 1) AND u.type = 'inbound' AND u.enabled
-          AND u.slug = substr(_start_one.use_case, strpos(_start_one.use_case, '/') + 1) AND strpos(_start_one.use_case, '/') > 0;
+    SELECT a.*, (a.use_case).id, (a.use_case).version INTO known FROM erp._applied_by(use_case) AS a
+    WHERE (a.use_case).enabled AND a.configuration IS NOT NULL;
     IF NOT FOUND THEN
         RETURN;
     END IF;

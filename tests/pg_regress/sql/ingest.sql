@@ -74,6 +74,14 @@ SELECT * FROM failure($$ SELECT * FROM erp_ingest('crm/customers', '{"event_name
 SELECT erp_enable('crm');
 SELECT * FROM failure($$ SELECT * FROM erp_ingest('crm/customers', '{"event_name": "Changed", "payload": {}}', 'continue') $$);
 
+-- A configuration that somebody has deleted
+BEGIN;
+DELETE FROM erp.use_case_version;
+SELECT * FROM failure($$ SELECT * FROM erp_ingest('crm/customers', '{"event_name": "Changed", "payload": {"id": 1}}') $$);
+SELECT erp_set_use_case('crm/customers', customer_mapping());
+SELECT action FROM erp_ingest('crm/customers', '{"event_name": "Changed", "payload": {"id": 1}}');
+ROLLBACK;
+
 -- The use case's trigger runs in the caller's search_path, with the caller's settings.
 CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'search_path %', current_setting('search_path'); RETURN new; END $$;
 CREATE TRIGGER told BEFORE INSERT ON contact FOR EACH ROW EXECUTE FUNCTION told();
